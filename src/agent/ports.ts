@@ -1,0 +1,89 @@
+// What the loop needs of the world, each as small as its consumer. Drivers implement these; results come back through `Sink`.
+import type { Effect, Input, PeerMessage, VipWant } from '../core/io.ts';
+import type { ScriptCall } from '../core/lease/types.ts';
+import type { MemberUpdate } from '../core/membership/types.ts';
+import type { Inventory, ModelPath, ReplicationPlan, Sha256 } from '../core/replication/types.ts';
+import type { NodeId } from '../core/types.ts';
+
+/** Takes a fact for the next turn. Never throws, never blocks. */
+export type Sink = (input: Input) => void;
+
+/** Runs lease scripts on the Redis servers. Every call is answered through the sink by exactly one `reply` or `fail`. */
+export interface ScriptsPort {
+  run(server: number, op: number, call: ScriptCall): void;
+  /** What status shows of each server, in the order of the configuration. */
+  view(): readonly RedisView[];
+  close(): Promise<void>;
+}
+
+/** One Redis server as the driver sees it. */
+export type RedisView = {
+  readonly server: string;
+  readonly runId: string;
+  readonly up: boolean;
+  /** EWMA over replies, ms; 0 before the first. */
+  readonly latencyMs: number;
+  readonly lastError: string;
+  /** Monotonic ms of the last reply; -Infinity = none. */
+  readonly lastReplyAt: number;
+};
+
+/** The wire between agents. Sends are fire and forget; facts arrive through the sink. */
+export interface PeersPort {
+  /** Drops heartbeats instead of queueing them when the stream is congested; other messages are queued, bounded. */
+  send(to: NodeId, msg: PeerMessage): void;
+  /** Make sure a connection to this peer exists, or is being tried. */
+  dial(peer: NodeId, address: string): void;
+  pushPull(to: NodeId, members: readonly MemberUpdate[]): void;
+  indirectProbe(via: NodeId, target: NodeId): void;
+  directProbe(target: NodeId): void;
+  fetchInventory(from: NodeId, version: number): void;
+  /** The manifest's bytes, or an error. For the replicator, not for the core. */
+  fetchManifest(from: NodeId, path: ModelPath, digest: Sha256, signal: AbortSignal): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** What other nodes may ask of this one; answered from memory and disk, never by the core. */
+export interface PeerAnswers {
+  members(): readonly MemberUpdate[];
+  inventory(): { readonly inventory: Inventory; readonly epoch: number; readonly boot: number };
+  manifest(path: ModelPath, digest: Sha256): Promise<Uint8Array | null>;
+  /** A fresh TCP probe of a third node on behalf of a peer. */
+  probe(target: NodeId, signal: AbortSignal): Promise<boolean>;
+}
+
+/** The address and its fence, as an actuator. Level triggered: the newest want wins, work is serialised inside. */
+export interface VipPort {
+  /** Called on every turn; must be cheap when nothing changed. Facts: fence, ended, granted, address, wire. */
+  apply(want: VipWant): void;
+  close(): Promise<void>;
+}
+
+/** Brings the store level with the plan, and keeps the own inventory current (facts: inventory). */
+export interface ReplicatorPort {
+  apply(plan: ReplicationPlan | null): void;
+  progress(): readonly TransferProgress[];
+  close(): Promise<void>;
+}
+
+/** One model on its way. */
+export type TransferProgress = {
+  readonly path: ModelPath;
+  readonly from: NodeId;
+  readonly doneBytes: number;
+  readonly totalBytes: number;
+  readonly bytesPerSecond: number;
+  readonly phase: 'manifest' | 'blobs' | 'verify' | 'publish' | 'waiting';
+  readonly note: string;
+};
+
+/** Probes the local Ollama on its own cadence and reports evidence through the sink. */
+export interface OllamaPort {
+  close(): Promise<void>;
+}
+
+/** Durable little facts: the highest epoch, the history. */
+export interface StatePort {
+  persistEpoch(epoch: number): void;
+  appendHistory(entry: Extract<Effect, { k: 'history' }>['entry']): void;
+}

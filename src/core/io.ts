@@ -1,0 +1,122 @@
+// The one way through the house: facts come in as Input, orders leave as Effect, lasting conditions as Desired.
+import type { Evidence } from './health/types.ts';
+import type { LeaseDesired, LeaseEffect, LeaseInput } from './lease/types.ts';
+import type { Frame, MembershipEffect, MembershipInput, MemberUpdate } from './membership/types.ts';
+import type { Inventory, ReplicationPlan } from './replication/types.ts';
+import type { NodeId, Role } from './types.ts';
+
+/** A first-hand message over the authenticated stream of two nodes. */
+export type PeerMessage =
+  | { readonly k: 'frame'; readonly frame: Frame }
+  | { readonly k: 'stepDown'; readonly boot: number; readonly epoch: number }
+  | { readonly k: 'handover'; readonly boot: number; readonly epoch: number }
+  | {
+      readonly k: 'failsafeRequest';
+      readonly boot: number;
+      readonly epoch: number;
+      readonly ttlMs: number;
+      readonly lockDelayMs: number;
+      readonly round: number;
+    }
+  | {
+      readonly k: 'failsafeReply';
+      readonly epoch: number;
+      readonly round: number;
+      readonly verdict: 'accepted' | 'nack' | 'not_in_roster';
+      readonly nackEpoch: number;
+    }
+  | { readonly k: 'switchoverRequest'; readonly id: number; readonly to: NodeId | ''; readonly by: string }
+  | { readonly k: 'switchoverReply'; readonly id: number; readonly accepted: boolean; readonly vetoes: readonly string[] };
+
+/** An operator's wish. `id` pairs it with its reply effect. */
+export type Command =
+  | { readonly k: 'switchover'; readonly to: NodeId | ''; readonly by: string; readonly dryRun: boolean }
+  | { readonly k: 'stop' };
+
+/** Everything that reaches the core. */
+export type Input =
+  | { readonly k: 'tick' }
+  | Extract<LeaseInput, { k: 'reply' | 'fail' }>
+  | Exclude<MembershipInput, { k: 'tick' | 'frame' }>
+  /** `from` is the name in the peer's certificate. */
+  | { readonly k: 'peer'; readonly from: NodeId; readonly msg: PeerMessage }
+  | { readonly k: 'evidence'; readonly evidence: Evidence }
+  /** What enforces the end of the address here, proven just now. `none` while it was `nft` before = fence lost. */
+  | { readonly k: 'fence'; readonly kind: 'nft' | 'script' | 'none' }
+  /** The address was taken down and confirmed off, the fence confirmed closed, for everything up to `epoch`. */
+  | { readonly k: 'ended'; readonly epoch: number; readonly phasesMs: Readonly<Record<string, number>> }
+  /** The address was asked for and is confirmed on the interface. */
+  | { readonly k: 'granted'; readonly epoch: number; readonly phasesMs: Readonly<Record<string, number>> }
+  /** Is the address on the interface now; null = could not be read. */
+  | { readonly k: 'address'; readonly present: boolean | null }
+  /** MACs that answered for the address at the last ARP watch, and ours. */
+  | { readonly k: 'wire'; readonly macs: readonly string[]; readonly own: string }
+  | { readonly k: 'inventory'; readonly inventory: Inventory }
+  | { readonly k: 'peerInventory'; readonly from: NodeId; readonly boot: number; readonly epoch: number; readonly inventory: Inventory }
+  | { readonly k: 'load'; readonly loopLagMs: number; readonly load: number }
+  | { readonly k: 'command'; readonly id: number; readonly command: Command };
+
+/** Result of a command, in words for the operator. */
+export type CommandResult = {
+  readonly outcome: 'done' | 'refused' | 'nothing' | 'incomplete' | 'unknown';
+  readonly text: string;
+  readonly vetoes: readonly string[];
+  readonly epoch: number;
+  readonly phasesMs: Readonly<Record<string, number>>;
+};
+
+/** One line of history: a change of holder. */
+export type HistoryEntry = {
+  readonly epoch: number;
+  readonly from: NodeId | '';
+  readonly to: NodeId | '';
+  readonly cause: string;
+  readonly reason: string;
+  readonly by: string;
+  /** Wall clock of the writer, ms. */
+  readonly atMs: number;
+  readonly phasesMs: Readonly<Record<string, number>>;
+};
+
+/** One-shot orders. */
+export type Effect =
+  | Extract<LeaseEffect, { k: 'redis' | 'persistEpoch' }>
+  | Extract<MembershipEffect, { k: 'indirectProbe' | 'directProbe' | 'dial' }>
+  | { readonly k: 'send'; readonly to: NodeId; readonly msg: PeerMessage }
+  | { readonly k: 'pushPull'; readonly to: NodeId; readonly members: readonly MemberUpdate[] }
+  | { readonly k: 'fetchInventory'; readonly from: NodeId; readonly version: number }
+  | { readonly k: 'commandResult'; readonly id: number; readonly result: CommandResult }
+  | { readonly k: 'history'; readonly entry: HistoryEntry }
+  /** `event` is a stable id for logs and alerts. */
+  | {
+      readonly k: 'log';
+      readonly level: 'info' | 'warn' | 'error';
+      readonly event: string;
+      readonly text: string;
+      readonly fields: Readonly<Record<string, string | number | boolean>>;
+    };
+
+/** The address as it should be. Off is the only answer to doubt. */
+export type VipWant =
+  | { readonly on: false; readonly epoch: number }
+  /** `enforceAt`: monotonic ms at which the kernel fence must have closed. */
+  | { readonly on: true; readonly epoch: number; readonly enforceAt: number };
+
+/** Lasting conditions, compared and repaired on every turn; all off on stop. */
+export type Desired = {
+  readonly role: Role;
+  readonly lease: LeaseDesired;
+  readonly vip: VipWant;
+  /** Null: no active to copy from, or this node is the active. */
+  readonly replicate: ReplicationPlan | null;
+};
+
+/** What a turn returns. `wakeAt` is monotonic ms. */
+export type Turn<S> = {
+  readonly state: S;
+  readonly effects: readonly Effect[];
+  readonly desired: Desired;
+  readonly wakeAt: number;
+  /** The turn in one sentence. */
+  readonly reason: string;
+};

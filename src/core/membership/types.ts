@@ -1,0 +1,156 @@
+// Membership's vocabulary: what a heartbeat carries, what is believed of a peer, the machine's inputs and orders.
+import type { NodeId, Role } from '../types.ts';
+
+/** State of a member. At equal incarnation a later word wins: alive < suspect < dead < left. */
+export type MemberState = 'alive' | 'suspect' | 'dead' | 'left';
+
+/** One line about a member, as gossiped. */
+export type MemberUpdate = {
+  readonly node: NodeId;
+  readonly boot: number;
+  readonly inc: number;
+  readonly state: MemberState;
+  /** The accuser; equal to `node` when the node speaks of itself (dead by itself = left). */
+  readonly by: NodeId;
+  readonly ageMs: number;
+  /** host:port of its peer listener. */
+  readonly address: string;
+};
+
+/** What the sender believes of the lease. Shown, never counted. */
+export type LeaseView = {
+  readonly epoch: number;
+  readonly holder: NodeId | '';
+  readonly holderBoot: number;
+  readonly lastAckAgeMs: number;
+  readonly leftMs: number;
+  readonly ttlMs: number;
+  readonly mode: 'redis' | 'failsafe' | 'none';
+  readonly lockDelayMs: number;
+};
+
+/** What a node states about itself; the input of ranking and of status. */
+export type NodeView = {
+  /** It has an `ollama:` section: it may become active. */
+  readonly candidate: boolean;
+  readonly nofailover: boolean;
+  readonly draining: boolean;
+  readonly priority: number;
+  readonly ollama: 'up' | 'starting' | 'degraded' | 'down' | 'unknown';
+  readonly ollamaReason: string;
+  readonly ollamaVersion: string;
+  readonly ollamaAgeMs: number;
+  readonly modelsComplete: number;
+  readonly modelsTotal: number;
+  readonly bytesBehind: number;
+  readonly hot: number;
+  readonly hotWanted: number;
+  readonly load: number;
+  readonly loopLagMs: number;
+  readonly lhm: number;
+  /** Enforcer proven here: nft, script, none. */
+  readonly fence: 'nft' | 'script' | 'none';
+  readonly vip: 'none' | 'present' | 'absent' | 'unknown';
+  /** It may not claim before this long; 0 = old enough. */
+  readonly youngMs: number;
+  /** Reasons, in words, why it may not take over now. */
+  readonly vetoes: readonly string[];
+  readonly version: string;
+};
+
+/** A heartbeat. */
+export type Frame = {
+  readonly v: number;
+  readonly vMin: number;
+  readonly cluster: string;
+  readonly node: NodeId;
+  readonly boot: number;
+  readonly inc: number;
+  readonly seq: number;
+  readonly echoSeq: number;
+  readonly echoDelayMs: number;
+  readonly role: Role;
+  readonly lease: LeaseView;
+  readonly view: NodeView;
+  readonly updates: readonly MemberUpdate[];
+  /** Hash of the sender's member table, < 2^53. */
+  readonly digest: number;
+  readonly maxEpoch: number;
+  readonly rosterVersion: number;
+  readonly leaving: boolean;
+  readonly inventoryVersion: number;
+  readonly serversReached: number;
+};
+
+/** Facts for membership. */
+export type MembershipInput =
+  | { readonly k: 'tick' }
+  /** A frame received over the authenticated connection of `from`. */
+  | { readonly k: 'frame'; readonly from: NodeId; readonly frame: Frame }
+  /** The stream to or from `peer` opened, or closed. `hard`: closed by RST, GOAWAY or refusal, not by us. */
+  | { readonly k: 'link'; readonly peer: NodeId; readonly up: boolean; readonly hard: boolean }
+  /** Full table received by PushPull from `from`. */
+  | { readonly k: 'table'; readonly from: NodeId; readonly members: readonly MemberUpdate[] }
+  /** Answer to an indirect probe that `via` made; null = via did not answer at all. */
+  | { readonly k: 'probed'; readonly target: NodeId; readonly via: NodeId; readonly ack: boolean | null }
+  /** A fresh direct TCP connect to `target` by our own driver. */
+  | { readonly k: 'dialled'; readonly target: NodeId; readonly ok: boolean }
+  /** The main loop woke late by `lateMs`, and waiting socket reads have been handled since. */
+  | { readonly k: 'stall'; readonly lateMs: number };
+
+/** Orders of membership. */
+export type MembershipEffect =
+  /** Send a heartbeat; dropped, never queued, when the stream is congested. The composition fills role, lease and view. */
+  | {
+      readonly k: 'heartbeat';
+      readonly to: NodeId;
+      readonly seq: number;
+      readonly echoSeq: number;
+      readonly echoDelayMs: number;
+      readonly updates: readonly MemberUpdate[];
+      readonly digest: number;
+      readonly inc: number;
+    }
+  | { readonly k: 'pushPull'; readonly to: NodeId }
+  | { readonly k: 'indirectProbe'; readonly via: NodeId; readonly target: NodeId }
+  | { readonly k: 'directProbe'; readonly target: NodeId }
+  | { readonly k: 'dial'; readonly peer: NodeId; readonly address: string }
+  | {
+      readonly k: 'memberEvent';
+      readonly node: NodeId;
+      readonly from: MemberState | 'unknown';
+      readonly to: MemberState;
+      readonly why: string;
+    };
+
+/** What is believed of one peer; read by ranking and status. */
+export type Member = {
+  readonly node: NodeId;
+  readonly address: string;
+  readonly boot: number;
+  readonly inc: number;
+  readonly state: MemberState;
+  /** Monotonic ms when the state was entered. */
+  readonly since: number;
+  /** Accusers of a suspect, first one first. */
+  readonly accusers: readonly NodeId[];
+  /** Monotonic ms of the last frame from the node itself; -Infinity = never. */
+  readonly heardAt: number;
+  readonly linked: boolean;
+  readonly rttMs: number | null;
+  readonly jitterMs: number;
+  /** Last frame, null before the first. */
+  readonly frame: Frame | null;
+};
+
+/** Timing of gossip, ms. */
+export type MembershipConfig = {
+  readonly node: NodeId;
+  readonly boot: number;
+  readonly cluster: string;
+  readonly address: string;
+  /** Known peers at start: id and host:port; self excluded. */
+  readonly peers: readonly { readonly node: NodeId; readonly address: string }[];
+  readonly heartbeatMs: number;
+  readonly stallMs: number;
+};

@@ -1,0 +1,62 @@
+// Replication's vocabulary: inventories, and the plan that brings a standby level with the active.
+import type { NodeId } from '../types.ts';
+
+/** A model's place below manifests/: host/namespace/model/tag, checked against Ollama's name grammar. */
+export type ModelPath = string;
+
+/** Hex SHA-256, 64 lower-case digits, without prefix. */
+export type Sha256 = string;
+
+/** One blob a manifest names. */
+export type BlobRef = { readonly digest: Sha256; readonly sizeBytes: number };
+
+/** One model of one node's store. */
+export type StoreModel = {
+  readonly path: ModelPath;
+  readonly manifestDigest: Sha256;
+  readonly manifestBytes: number;
+  /** Sum of config and layers. */
+  readonly sizeBytes: number;
+  /** Every blob present with its size, and its hash verified. */
+  readonly complete: boolean;
+  readonly missingBytes: number;
+  /** Digest of the image.model layer; '' = a stub without weights. */
+  readonly weights: Sha256 | '';
+};
+
+/** What a node's store holds. `version` changes with every change of `models`. */
+export type Inventory = {
+  readonly version: number;
+  readonly models: readonly StoreModel[];
+  /** Set when the store cannot be served: unreadable, or a layout we do not support (manifests-v2). */
+  readonly refused: string | null;
+};
+
+/** Bring one model here: fetch its manifest from `from`, its missing blobs from any of `sources` (first one first). */
+export type FetchModel = {
+  readonly path: ModelPath;
+  readonly manifestDigest: Sha256;
+  readonly from: NodeId;
+  readonly sources: readonly NodeId[];
+  /** Epoch under which the source acts; a newer one voids the order. */
+  readonly epoch: number;
+};
+
+/** The plan: what to fetch next, and what stays as it is, with the reason. */
+export type ReplicationPlan = {
+  readonly fetch: readonly FetchModel[];
+  /** Same path, different manifest on a complete local model: named, resolved in favour of the active. */
+  readonly conflicts: readonly { readonly path: ModelPath; readonly local: Sha256; readonly active: Sha256 }[];
+  /** Complete models that only this node has; they stay. */
+  readonly extra: readonly ModelPath[];
+  readonly bytesBehind: number;
+  readonly modelsComplete: number;
+  readonly modelsTotal: number;
+};
+
+/** Which models take part. Globs over the display name, e.g. `minicpm-v:*`. */
+export type ReplicationPolicy = {
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  readonly required: readonly string[];
+};
