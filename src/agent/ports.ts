@@ -85,5 +85,7 @@ export interface OllamaPort {
 /** Durable little facts: the highest epoch, the history. */
 export interface StatePort {
   persistEpoch(epoch: number): void;
+  /** Leaves whom to release for the stop hook; written before the claim is sent. */
+  writeClaim(epoch: number): void;
   appendHistory(entry: Extract<Effect, { k: 'history' }>['entry']): void;
 }

@@ -53,6 +53,8 @@ export type Input =
   | { readonly k: 'wire'; readonly macs: readonly string[]; readonly own: string }
   | { readonly k: 'inventory'; readonly inventory: Inventory }
   | { readonly k: 'peerInventory'; readonly from: NodeId; readonly boot: number; readonly epoch: number; readonly inventory: Inventory }
+  /** The main loop woke late; waiting socket reads have not been handled yet. `stall` ends it. */
+  | { readonly k: 'stalling' }
   | { readonly k: 'load'; readonly loopLagMs: number; readonly load: number }
   | { readonly k: 'command'; readonly id: number; readonly command: Command };
 
@@ -87,6 +89,8 @@ export type Effect =
   | { readonly k: 'fetchInventory'; readonly from: NodeId; readonly version: number }
   | { readonly k: 'commandResult'; readonly id: number; readonly result: CommandResult }
   | { readonly k: 'history'; readonly entry: HistoryEntry }
+  /** This process must not go on: it says why, and what to do, and exits. */
+  | { readonly k: 'end'; readonly text: string; readonly hint: string }
   /** `event` is a stable id for logs and alerts. */
   | {
       readonly k: 'log';

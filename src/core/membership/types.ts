@@ -27,6 +27,9 @@ export type LeaseView = {
   readonly ttlMs: number;
   readonly mode: 'redis' | 'failsafe' | 'none';
   readonly lockDelayMs: number;
+  /** How the holder came to it, and from whom; '' when unknown. Every node's history takes it from here. */
+  readonly cause: string;
+  readonly from: NodeId | '';
 };
 
 /** What a node states about itself; the input of ranking and of status. */
@@ -51,6 +54,8 @@ export type NodeView = {
   /** Enforcer proven here: nft, script, none. */
   readonly fence: 'nft' | 'script' | 'none';
   readonly vip: 'none' | 'present' | 'absent' | 'unknown';
+  /** MAC of the interface that would carry the address; '' = none. */
+  readonly mac: string;
   /** It may not claim before this long; 0 = old enough. */
   readonly youngMs: number;
   /** Reasons, in words, why it may not take over now. */
@@ -121,7 +126,12 @@ export type MembershipEffect =
       readonly from: MemberState | 'unknown';
       readonly to: MemberState;
       readonly why: string;
-    };
+    }
+  /**
+   * Two live processes claim one node id. `boot` is the other claim; for the own id the process with the higher boot is the newcomer
+   * and must end itself, the older one only raises the alarm.
+   */
+  | { readonly k: 'duplicateNode'; readonly node: NodeId; readonly boot: number; readonly address: string };
 
 /** What is believed of one peer; read by ranking and status. */
 export type Member = {

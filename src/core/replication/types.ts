@@ -42,6 +42,9 @@ export type FetchModel = {
   readonly epoch: number;
 };
 
+/** A model of the active that is not taken over, and why. */
+export type RefusedModel = { readonly path: ModelPath; readonly reason: string };
+
 /** The plan: what to fetch next, and what stays as it is, with the reason. */
 export type ReplicationPlan = {
   readonly fetch: readonly FetchModel[];
@@ -49,14 +52,22 @@ export type ReplicationPlan = {
   readonly conflicts: readonly { readonly path: ModelPath; readonly local: Sha256; readonly active: Sha256 }[];
   /** Complete models that only this node has; they stay. */
   readonly extra: readonly ModelPath[];
+  /** Models of the active that must not be written here. */
+  readonly refused: readonly RefusedModel[];
+  /** Set when nothing is planned because one of the two stores is refused; the counts below are then 0 and mean nothing. */
+  readonly blocked: string | null;
   readonly bytesBehind: number;
   readonly modelsComplete: number;
   readonly modelsTotal: number;
 };
 
-/** Which models take part. Globs over the display name, e.g. `minicpm-v:*`. */
+/**
+ * Which models take part. `include` and `exclude` are tested against the display name (`minicpm-v:latest`); whoever reads the configuration
+ * compiles its globs, so that the core needs no glob library. No `g` or `y` flags. An empty `include` takes nothing.
+ */
 export type ReplicationPolicy = {
-  readonly include: readonly string[];
-  readonly exclude: readonly string[];
+  readonly include: readonly RegExp[];
+  readonly exclude: readonly RegExp[];
+  /** Names as people write them. Always taken, and first. */
   readonly required: readonly string[];
 };

@@ -1,0 +1,190 @@
+// The loop: facts are queued, handled at the loop's own pace, and followed by effects and reconciliation. One timer in the whole agent.
+//
+// Theory of operation
+//   - Nothing acts inside an event handler: a driver calls `sink`, which queues the fact and asks for a turn (setImmediate).
+//   - A turn reads the clocks once, runs every queued fact through the pure core, performs the effects in order, reconciles `desired`, and
+//     arms the one timer for the core's `wakeAt`, at the latest for the next guard tick.
+//   - Stall guard: a turn that starts more than `stallMs` after its timer was due means this process stood still. Timers run before the
+//     sockets are read in that case, so the core is told `stalling`, two event-loop turns pass, and only then `stall` lets it judge.
+//     (Node fact: after a stall timeout checks see old data; Cassandra's MAX_LOCAL_PAUSE has the same idea.)
+import type { Command, CommandResult, Desired, Effect, Input } from '../core/io.ts';
+import type { CoreState } from '../core/state.ts';
+import { step } from '../core/step.ts';
+import type { Now } from '../core/types.ts';
+import type { PeersPort, ReplicatorPort, ScriptsPort, Sink, StatePort, VipPort } from './ports.ts';
+
+/** Everything the loop talks to. `replicator` is null on a node without a model store. */
+export type LoopPorts = {
+  readonly scripts: ScriptsPort;
+  readonly peers: PeersPort;
+  readonly vip: VipPort;
+  readonly replicator: ReplicatorPort | null;
+  readonly state: StatePort;
+  readonly clock: () => Now;
+  readonly log: (effect: Extract<Effect, { k: 'log' }>) => void;
+  /** Ends the process with an operator's error. */
+  readonly end: (text: string, hint: string) => void;
+};
+
+/** A running loop. */
+export interface Loop {
+  readonly sink: Sink;
+  /** The newest state and what it wants; for status. */
+  view(): { readonly state: CoreState; readonly desired: Desired | null; readonly reason: string; readonly at: number };
+  /** Runs an operator's command; settles when the core says how it ended. */
+  command(command: Command): Promise<CommandResult>;
+  /** Connects the drivers and takes the first turn. */
+  start(ports: LoopPorts): void;
+  /** No further turn. */
+  end(): void;
+}
+
+const GUARD_TICK_MS = 50;
+// Far above what a healthy agent queues within a turn; beyond it heartbeats are dropped first, since the next one says the same.
+const QUEUE_MAX = 4096;
+
+/** A loop around a core that has not taken a turn yet. Facts that arrive before `start` are kept. */
+export function createLoop(core: CoreState, stallMs: number): Loop {
+  let state = core;
+  let desired: Desired | null = null;
+  let reason = 'starting';
+  let at = 0;
+  let ports: LoopPorts | null = null;
+  let queue: Input[] = [];
+  let timer: NodeJS.Timeout | null = null;
+  let dueAt = Number.POSITIVE_INFINITY;
+  let scheduled = false;
+  let judging = false;
+  let nextCommand = 1;
+  const waiting = new Map<number, (result: CommandResult) => void>();
+
+  const sink: Sink = (input) => {
+    if (queue.length >= QUEUE_MAX && input.k === 'peer' && input.msg.k === 'frame') return;
+    queue.push(input);
+    schedule();
+  };
+
+  function schedule(): void {
+    if (scheduled || ports === null) return;
+    scheduled = true;
+    setImmediate(() => {
+      scheduled = false;
+      turn(false);
+    });
+  }
+
+  function turn(byTimer: boolean): void {
+    if (ports === null) return;
+    const now = ports.clock();
+    const lateMs = now.mono - dueAt;
+    if (!judging && lateMs > stallMs) {
+      judging = true;
+      run(ports, [{ k: 'stalling' }], now);
+      setImmediate(() => setImmediate(() => judge(lateMs)));
+    }
+    const inputs = queue;
+    queue = [];
+    // While a stall is unjudged only facts are handled: the timers' view of the world is old.
+    if (inputs.length === 0 && byTimer && !judging) inputs.push({ k: 'tick' });
+    run(ports, inputs, now);
+  }
+
+  function judge(lateMs: number): void {
+    judging = false;
+    if (ports === null) return;
+    const inputs = queue;
+    queue = [];
+    run(ports, [...inputs, { k: 'stall', lateMs }], ports.clock());
+  }
+
+  function run(p: LoopPorts, inputs: readonly Input[], now: Now): void {
+    let wakeAt = now.mono + GUARD_TICK_MS;
+    for (const input of inputs) {
+      const turned = step(state, input, now);
+      state = turned.state;
+      desired = turned.desired;
+      reason = turned.reason;
+      wakeAt = Math.min(now.mono + GUARD_TICK_MS, turned.wakeAt);
+      for (const effect of turned.effects) perform(p, effect);
+    }
+    at = now.mono;
+    if (desired !== null) {
+      p.vip.apply(desired.vip);
+      p.replicator?.apply(desired.replicate);
+    }
+    arm(p, wakeAt);
+  }
+
+  function arm(p: LoopPorts, wakeAt: number): void {
+    if (timer !== null) clearTimeout(timer);
+    // setTimeout counts whole ms and rounds down: an early wake would be a turn for nothing.
+    const delayMs = Math.max(0, Math.ceil(wakeAt - p.clock().mono));
+    dueAt = wakeAt;
+    timer = setTimeout(() => turn(true), delayMs);
+  }
+
+  function perform(p: LoopPorts, effect: Effect): void {
+    switch (effect.k) {
+      case 'redis':
+        // The stop hook of the service manager must find whom to release before the claim can take effect.
+        if (effect.call.script === 'cas' && effect.call.mode === 'claim') p.state.writeClaim(effect.call.epoch);
+        p.scripts.run(effect.server, effect.op, effect.call);
+        break;
+      case 'persistEpoch':
+        p.state.persistEpoch(effect.epoch);
+        break;
+      case 'send':
+        p.peers.send(effect.to, effect.msg);
+        break;
+      case 'dial':
+        p.peers.dial(effect.peer, effect.address);
+        break;
+      case 'pushPull':
+        p.peers.pushPull(effect.to, effect.members);
+        break;
+      case 'indirectProbe':
+        p.peers.indirectProbe(effect.via, effect.target);
+        break;
+      case 'directProbe':
+        p.peers.directProbe(effect.target);
+        break;
+      case 'fetchInventory':
+        p.peers.fetchInventory(effect.from, effect.version);
+        break;
+      case 'history':
+        p.state.appendHistory(effect.entry);
+        break;
+      case 'commandResult':
+        waiting.get(effect.id)?.(effect.result);
+        waiting.delete(effect.id);
+        break;
+      case 'log':
+        p.log(effect);
+        break;
+      case 'end':
+        p.end(effect.text, effect.hint);
+        break;
+    }
+  }
+
+  return {
+    sink,
+    view: () => ({ state, desired, reason, at }),
+    command(command) {
+      const id = nextCommand++;
+      return new Promise((resolve) => {
+        waiting.set(id, resolve);
+        sink({ k: 'command', id, command });
+      });
+    },
+    start(given) {
+      ports = given;
+      queue.push({ k: 'tick' });
+      schedule();
+    },
+    end() {
+      ports = null;
+      if (timer !== null) clearTimeout(timer);
+    },
+  };
+}

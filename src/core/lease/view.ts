@@ -1,0 +1,36 @@
+// Read-only views of the lease for ranking, frames and status.
+import { bootOf, type NodeId, type Now, nodeOf } from '../types.ts';
+import type { LeaseState } from './state.ts';
+import { majorityOf, waitMs } from './timing.ts';
+
+/** The holder as a majority of servers names it. */
+export type HolderSeen = { readonly node: NodeId; readonly boot: number; readonly epoch: number; readonly released: boolean; readonly ageMs: number; readonly ttlMs: number };
+
+/** Owner that a majority of the observed servers agrees on, with the age of the newest renewal seen; null = no majority, or vacant. */
+export function holderSeen(s: LeaseState, now: Now): HolderSeen | null {
+  const votes = new Map<string, { n: number; at: number; released: number; ttlMs: number }>();
+  for (const seen of s.servers) {
+    if (seen === null || seen.snap.o === '') continue;
+    const key = `${seen.snap.o}|${seen.snap.e}`;
+    const vote = votes.get(key) ?? { n: 0, at: Number.NEGATIVE_INFINITY, released: 0, ttlMs: seen.meta.ttlMs };
+    votes.set(key, { ...vote, n: vote.n + 1, at: Math.max(vote.at, seen.recSince), released: vote.released + Number(seen.snap.rel === '1') });
+  }
+  for (const [key, vote] of votes) {
+    if (vote.n < majorityOf(s.config.servers)) continue;
+    const [owner = '', epoch = ''] = key.split('|');
+    const node = nodeOf(owner);
+    if (node === null) return null;
+    return { node, boot: bootOf(owner) ?? 0, epoch: Number(epoch), released: vote.released > 0, ageMs: Math.round(now.mono - vote.at), ttlMs: vote.ttlMs };
+  }
+  return null;
+}
+
+/** How long this process is too young to claim anything; 0 = old enough. Measured from its first majority of replies. */
+export function youngMsOf(s: LeaseState, now: Now): number {
+  const since: number[] = [];
+  for (const seen of s.servers) if (seen !== null) since.push(seen.runSince);
+  since.sort((a, b) => a - b);
+  const wait = waitMs(s.config.ttlMs + s.config.lockDelayMs, s.config.driftPpm);
+  const from = since[majorityOf(s.config.servers) - 1];
+  return from === undefined ? wait : Math.max(0, Math.ceil(from + wait - now.mono));
+}

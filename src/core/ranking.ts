@@ -1,0 +1,59 @@
+// Who should be heir: the same order on every node, from what every node says of itself. A hint: it orders and delays bids, never decides.
+import type { Member, NodeView } from './membership/types.ts';
+import type { NodeId } from './types.ts';
+
+/** One node in the order of heirs. */
+export type Candidate = { readonly node: NodeId; readonly view: NodeView };
+
+/** Facts about this node from which its vetoes follow. */
+export type Fitness = {
+  readonly candidate: boolean;
+  readonly nofailover: boolean;
+  readonly draining: boolean;
+  readonly inRoster: boolean;
+  readonly ollama: NodeView['ollama'];
+  readonly ollamaReason: string;
+  readonly requiredMissing: readonly string[];
+  readonly fence: NodeView['fence'];
+  readonly fenceRequired: boolean;
+};
+
+/** Every reason why this node may not take over, the gravest first. Empty = it may. One line each, made for an operator. */
+export function vetoesOf(f: Fitness): string[] {
+  const vetoes: string[] = [];
+  if (!f.candidate) vetoes.push('witness: no ollama section');
+  if (!f.inRoster) vetoes.push('not in the roster of the lease');
+  if (f.nofailover) vetoes.push('nofailover is set');
+  if (f.draining) vetoes.push('draining');
+  if (f.candidate && f.ollama !== 'up' && f.ollama !== 'degraded') vetoes.push(`ollama ${f.ollama}: ${f.ollamaReason}`);
+  if (f.requiredMissing.length > 0) vetoes.push(`required models missing: ${f.requiredMissing.join(', ')}`);
+  if (f.fenceRequired && f.fence !== 'nft') vetoes.push('the kernel fence is not loaded');
+  return vetoes;
+}
+
+/** Order of heirs: hot, then priority, then load, then id. Eligible before the rest. */
+export function compareHeirs(a: Candidate, b: Candidate): number {
+  const eligible = (c: Candidate) => (c.view.vetoes.length === 0 ? 0 : 1);
+  return (
+    eligible(a) - eligible(b) ||
+    Number(a.view.youngMs > 0) - Number(b.view.youngMs > 0) ||
+    b.view.hot - a.view.hot ||
+    b.view.priority - a.view.priority ||
+    a.view.load - b.view.load ||
+    (a.node < b.node ? -1 : 1)
+  );
+}
+
+/** The living candidates other than the holder, best first. `self` is part of it while this node is a candidate. */
+export function heirs(self: Candidate, members: readonly Member[], holder: NodeId | ''): Candidate[] {
+  const others = members
+    .filter((m) => m.state === 'alive' && m.frame !== null && !m.frame.leaving)
+    .flatMap((m) => (m.frame === null ? [] : [{ node: m.node, view: m.frame.view }]));
+  return [self, ...others].filter((c) => c.view.candidate && c.node !== holder).sort(compareHeirs);
+}
+
+/** The best node that may take over from this one now, or null: then nothing is better than staying. */
+export function bestHeir(self: Candidate, members: readonly Member[]): NodeId | null {
+  const best = heirs(self, members, self.node)[0];
+  return best !== undefined && best.view.vetoes.length === 0 && best.view.youngMs === 0 ? best.node : null;
+}

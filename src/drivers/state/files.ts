@@ -1,0 +1,141 @@
+// The agent's own little files: state.json and history.jsonl outlive a reboot, claim.json tells the stop hook whom to release.
+import { appendFile, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import writeFileAtomic from 'write-file-atomic';
+import type { StatePort } from '../../agent/ports.ts';
+import type { HistoryEntry } from '../../core/io.ts';
+import type { NodeId } from '../../core/types.ts';
+
+/** What the stop hook needs to fence and release without the agent, its configuration or its modules. No secrets, only paths to them. */
+export type ClaimFacts = {
+  readonly cluster: string;
+  readonly driver: 'keepalived' | 'address' | 'none';
+  readonly vip: { readonly address: string; readonly interface: string } | null;
+  readonly redis: readonly {
+    readonly name: string;
+    readonly host: string;
+    readonly port: number;
+    readonly user: string;
+    readonly passwordFile: string | null;
+    readonly secretFile: string | null;
+    readonly tls: { readonly ca: string; readonly cert: string; readonly key: string } | null;
+  }[];
+};
+
+/** Open state files. */
+export type StateFiles = {
+  /** Incarnation of this process: at least the wall clock, and higher than any before. */
+  readonly boot: number;
+  /** Highest epoch ever persisted; 0 = none. */
+  readonly epochOnDisk: number;
+  readonly port: StatePort;
+  /** Newest last, at most HISTORY_MAX. */
+  history(): readonly HistoryEntry[];
+  /** The lease is released: nothing is left to release. */
+  clearClaim(): void;
+};
+
+const HISTORY_MAX = 256;
+const HISTORY_BYTES_MAX = 1_048_576;
+
+type Saved = { boot: number; epoch: number };
+
+/**
+ * Opens (and creates) the files and counts this start as a new boot. Throws the file system's error when a directory cannot be written:
+ * without it neither epochs nor boots can be kept apart. `wallMs` is the wall clock now.
+ */
+export function openState(opts: {
+  readonly stateDir: string;
+  readonly runDir: string;
+  readonly node: NodeId;
+  readonly wallMs: number;
+  readonly claim: ClaimFacts;
+  readonly log: (text: string) => void;
+}): StateFiles {
+  mkdirSync(opts.stateDir, { recursive: true, mode: 0o750 });
+  mkdirSync(opts.runDir, { recursive: true, mode: 0o755 });
+  const statePath = join(opts.stateDir, 'state.json');
+  const historyPath = join(opts.stateDir, 'history.jsonl');
+  const claimPath = join(opts.runDir, 'claim.json');
+  const before = readSaved(statePath, opts.log);
+  let saved: Saved = { boot: Math.max(Math.floor(opts.wallMs), before.boot + 1), epoch: before.epoch };
+  write(statePath, saved);
+  const me = `${opts.node}#${saved.boot}`;
+  const claimOf = (epoch: number) => JSON.stringify({ me, epoch, ...opts.claim });
+  let history = readHistory(historyPath);
+  write(claimPath, claimOf(0), 0o640);
+  return {
+    boot: saved.boot,
+    epochOnDisk: before.epoch,
+    history: () => history,
+    clearClaim: () => write(claimPath, claimOf(0), 0o640),
+    port: {
+      persistEpoch(epoch) {
+        if (epoch <= saved.epoch) return;
+        saved = { ...saved, epoch };
+        write(statePath, saved);
+      },
+      writeClaim(epoch) {
+        write(claimPath, claimOf(epoch), 0o640);
+      },
+      appendHistory(entry) {
+        history = [...history, entry].slice(-HISTORY_MAX);
+        appendFile(historyPath, `${JSON.stringify(entry)}\n`, { mode: 0o640 }, (error) => {
+          if (error !== null) opts.log(`history: ${historyPath}: ${error.message}`);
+        });
+      },
+    },
+  };
+}
+
+// The epoch on disk is the third line of defence, behind Redis' `hi` and gossip: it must never be half-written, but it need not wait for the
+// platter in the middle of an election. So: rename always, fsync never.
+function write(path: string, content: Saved | string, mode = 0o640): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileAtomic.sync(path, typeof content === 'string' ? content : `${JSON.stringify(content)}\n`, { mode, fsync: false });
+}
+
+function readSaved(path: string, log: (text: string) => void): Saved {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { boot: 0, epoch: 0 };
+    throw error;
+  }
+  try {
+    const raw = JSON.parse(text) as Partial<Record<keyof Saved, unknown>>;
+    const { boot, epoch } = raw;
+    if (isCount(boot) && isCount(epoch)) return { boot, epoch };
+  } catch {
+    // Falls through to the same answer as any other malformed content.
+  }
+  const aside = `${path}.damaged`;
+  renameSync(path, aside);
+  log(`state: ${path} is damaged and was set aside as ${aside}; epochs go on from Redis, gossip and the wall clock`);
+  return { boot: 0, epoch: 0 };
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+function readHistory(path: string): readonly HistoryEntry[] {
+  let text: string;
+  try {
+    if (statSync(path).size > HISTORY_BYTES_MAX) renameSync(path, `${path}.1`);
+    text = readFileSync(path, 'utf8');
+  } catch {
+    return [];
+  }
+  const entries: HistoryEntry[] = [];
+  for (const line of text.split('\n').slice(-HISTORY_MAX - 1)) {
+    try {
+      const entry = JSON.parse(line) as HistoryEntry;
+      if (isCount(entry.epoch) && typeof entry.to === 'string') entries.push(entry);
+    } catch {
+      // A line cut by a crash is skipped; the others stand.
+    }
+  }
+  return entries;
+}
