@@ -1,14 +1,13 @@
 // The three clocks, read back to back. The only place of the agent that reads time for decisions.
-import { readFileSync } from 'node:fs';
 import { uptime } from 'node:os';
 import type { Now } from '../core/types.ts';
 
-/** Reads the clocks, ms. `boot` has 10 ms resolution (/proc/uptime through sysinfo), which is enough to see a machine that stood still. */
-export function readClocks(): Now {
-  return { mono: performance.now(), boot: uptime() * 1000, wall: Date.now() };
+/** CLOCK_MONOTONIC, ms: one clock for all threads and processes of this boot of the machine. */
+export function readMono(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
 }
 
-/** The kernel's id of this boot of the machine; a new one means that every process of before is gone. */
-export function machineBootId(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+/** Reads the clocks, ms. `boot` has 10 ms resolution (/proc/uptime through sysinfo), which is enough to see a machine that stood still. */
+export function readClocks(): Now {
+  return { mono: readMono(), boot: uptime() * 1000, wall: Date.now() };
 }

@@ -16,6 +16,8 @@ export type Fitness = {
   readonly requiredMissing: readonly string[];
   readonly fence: NodeView['fence'];
   readonly fenceRequired: boolean;
+  /** This node may carry the address. */
+  readonly vip: boolean;
 };
 
 /** Every reason why this node may not take over, the gravest first. Empty = it may. One line each, made for an operator. */
@@ -27,12 +29,14 @@ export function vetoesOf(f: Fitness): string[] {
   if (f.draining) vetoes.push('draining');
   if (f.candidate && f.ollama !== 'up' && f.ollama !== 'degraded') vetoes.push(`ollama ${f.ollama}: ${f.ollamaReason}`);
   if (f.requiredMissing.length > 0) vetoes.push(`required models missing: ${f.requiredMissing.join(', ')}`);
-  if (f.fenceRequired && f.fence !== 'nft') vetoes.push('the kernel fence is not loaded');
+  if (f.fenceRequired && f.fence !== 'nft') vetoes.push('the kernel fence is not proven');
+  else if (f.vip && f.fence === 'none')
+    vetoes.push('nothing here would end the address: neither the kernel fence nor the script of keepalived');
   return vetoes;
 }
 
 /** Order of heirs: hot, then priority, then load, then id. Eligible before the rest. */
-export function compareHeirs(a: Candidate, b: Candidate): number {
+function compareHeirs(a: Candidate, b: Candidate): number {
   const eligible = (c: Candidate) => (c.view.vetoes.length === 0 ? 0 : 1);
   return (
     eligible(a) - eligible(b) ||

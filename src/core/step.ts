@@ -11,13 +11,13 @@ import type { Evidence } from './health/types.ts';
 import type { Command, Desired, Input, PeerMessage, Turn, VipWant } from './io.ts';
 import { createLease, desiredOf, stepLease } from './lease/machine.ts';
 import type { LeaseEvent, LeaseInput } from './lease/types.ts';
-import { createMembership, membersOf, stepMembership, tableOf } from './membership/machine.ts';
+import { createMembership, isLeaving, leaving, type MembershipStep, membersOf, stepMembership, tableOf } from './membership/machine.ts';
 import type { MembershipInput } from './membership/types.ts';
 import { moveIfBetter } from './moves.ts';
 import { type CoreState, type Draft, log } from './state.ts';
 import { askStores, replan } from './stores.ts';
 import type { NodeId, Now } from './types.ts';
-import { frameOf, gossipEpoch, ownVetoes, rankOf, roleOf } from './view.ts';
+import { frameOf, gossipEpoch, heirOf, ownVetoes, rankOf, roleOf } from './view.ts';
 import { noticeHolder } from './watch.ts';
 
 /** The state before the first turn. */
@@ -77,6 +77,7 @@ export function step(state: CoreState, input: Input, now: Now): Turn<CoreState> 
   const moved = moveIfBetter(d, now);
   if (moved !== null) lease(d, moved, now);
   releaseIfOff(d, now);
+  leaveIfFree(d, now);
   settleCommands(d, now);
   askStores(d, now);
   replan(d);
@@ -96,6 +97,11 @@ function releaseIfOff(d: Draft, now: Now): void {
   if (d.leaseDesired.acting) d.confirmedOff = false;
   const phase = d.lease.phase;
   if (phase.tag === 'yielding' && phase.release === null && d.confirmedOff) lease(d, { k: 'ended', epoch: phase.epoch }, now);
+}
+
+/** A stopping node leaves the membership once it holds nothing any more. */
+function leaveIfFree(d: Draft, now: Now): void {
+  if (d.stopping && d.lease.phase.tag === 'follower' && !isLeaving(d.membership)) absorbGossip(d, leaving(d.membership, now), now);
 }
 
 function desiredState(s: CoreState): Desired {
@@ -205,12 +211,15 @@ function takeFence(d: Draft, kind: CoreState['fence'], now: Now): void {
   const before = d.fence;
   d.fence = kind;
   if (before === kind) return;
-  if (before === 'nft') {
-    log(d, 'error', 'fence_lost', 'the kernel fence of the address is gone', { now: kind });
-    lease(d, { k: 'fenceLost' }, now);
-  } else {
+  if (kind !== 'none') {
     log(d, 'info', 'fence_proven', `the address is guarded by ${kind}`);
+    if (before === 'nft') lease(d, { k: 'fenceLost' }, now);
+    return;
   }
+  log(d, 'error', 'fence_lost', `what guarded the address is gone: ${before}`, { before });
+  // The epoch relied on the kernel, or on the script: without either nothing may act under it.
+  if (before === 'nft') lease(d, { k: 'fenceLost' }, now);
+  if (d.lease.phase.tag === 'active') lease(d, { k: 'yield', heir: heirOf(d, now) ?? '', cause: 'fence' }, now);
 }
 
 function takeWire(d: Draft, macs: readonly string[], own: string, now: Now): void {
@@ -222,7 +231,10 @@ function takeWire(d: Draft, macs: readonly string[], own: string, now: Now): voi
 }
 
 function gossip(d: Draft, input: MembershipInput, now: Now): void {
-  const turn = stepMembership(d.membership, input, now);
+  absorbGossip(d, stepMembership(d.membership, input, now), now);
+}
+
+function absorbGossip(d: Draft, turn: MembershipStep, now: Now): void {
   d.membership = turn.state;
   d.wakes = { ...d.wakes, membership: turn.wakeAt };
   for (const effect of turn.effects) {

@@ -1,13 +1,13 @@
 // What this node says of itself and sees of the others: views made from the state, for frames, ranking and status.
 import { holderSeen, youngMsOf } from './lease/view.ts';
-import { lhmOf, membersOf } from './membership/machine.ts';
+import { isLeaving, lhmOf, membersOf } from './membership/machine.ts';
 import type { Frame, LeaseView, Member, MembershipEffect, NodeView } from './membership/types.ts';
 import { bestHeir, type Candidate, heirs, vetoesOf } from './ranking.ts';
 import type { CoreState } from './state.ts';
 import type { NodeId, Now, Role } from './types.ts';
 
 /** Versions of the peer protocol this program speaks. */
-export const PROTOCOL = { v: 1, vMin: 1 } as const;
+const PROTOCOL = { v: 1, vMin: 1 } as const;
 
 /** Role by the lease alone. */
 export function roleOf(s: Pick<CoreState, 'leaseDesired' | 'config'>): Role {
@@ -16,7 +16,7 @@ export function roleOf(s: Pick<CoreState, 'leaseDesired' | 'config'>): Role {
 }
 
 /** Display names of required models that are not complete here. */
-export function requiredMissing(s: Pick<CoreState, 'config' | 'own'>): string[] {
+function requiredMissing(s: Pick<CoreState, 'config' | 'own'>): string[] {
   const complete = new Set(s.own?.models.filter((m) => m.complete).map((m) => displayOf(m.path)));
   return s.config.replication.required.filter((name) => !complete.has(name.includes(':') ? name : `${name}:latest`));
 }
@@ -41,6 +41,7 @@ export function ownVetoes(s: CoreState): string[] {
     requiredMissing: requiredMissing(s),
     fence: s.fence,
     fenceRequired: s.config.vip === 'fence-required',
+    vip: s.config.vip !== 'none',
   });
 }
 
@@ -144,7 +145,7 @@ export function frameOf(s: CoreState, beat: Extract<MembershipEffect, { k: 'hear
     digest: beat.digest,
     maxEpoch: s.lease.epochKnown,
     rosterVersion: 1,
-    leaving: s.stopping,
+    leaving: isLeaving(s.membership),
     inventoryVersion: s.own?.version ?? 0,
     serversReached: serversReached(s, now),
   };

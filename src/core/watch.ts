@@ -25,6 +25,8 @@ export function noticeHolder(d: Draft, now: Now): void {
   else if (seen?.released === true && seen.epoch >= next.epoch) next = { ...next, node: '', epoch: seen.epoch };
   else if (seen === null && d.lease.phase.tag !== 'active' && next.node === self) next = { ...next, node: '' };
   d.holder = next;
+  // Who answered for the address before says nothing of who does now.
+  if (next.node !== before.node && d.wire !== null) d.wire = { ...d.wire, macs: [] };
   record(d, before, now);
 }
 

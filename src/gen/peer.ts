@@ -78,6 +78,9 @@ export interface LeaseView {
   readonly mode: string;
   readonly lockDelayMs: number;
   readonly leftMs: number;
+  /** How the holder came to it (HistoryEntry.cause), and from whom. */
+  readonly cause: string;
+  readonly from: string;
 }
 
 /** Facts a node states about itself; the input of ranking and of status. */
@@ -106,6 +109,8 @@ export interface NodeView {
   readonly vetoes: readonly string[];
   readonly version: string;
   readonly load: number;
+  /** MAC of the interface that would carry the address. */
+  readonly mac: string;
 }
 
 export interface MemberUpdate {
@@ -185,6 +190,8 @@ export interface InventoryReply {
   readonly epoch: bigint;
   readonly version: bigint;
   readonly models: readonly Model[];
+  /** Why the store cannot be served; empty: it can. */
+  readonly refused: string;
 }
 
 export interface Model {
@@ -614,7 +621,18 @@ export const Frame: MessageFns<Frame> = {
 };
 
 function createBaseLeaseView(): LeaseView {
-  return { epoch: 0n, holder: "", holderBoot: 0n, lastAckAgeMs: 0, ttlMs: 0, mode: "", lockDelayMs: 0, leftMs: 0 };
+  return {
+    epoch: 0n,
+    holder: "",
+    holderBoot: 0n,
+    lastAckAgeMs: 0,
+    ttlMs: 0,
+    mode: "",
+    lockDelayMs: 0,
+    leftMs: 0,
+    cause: "",
+    from: "",
+  };
 }
 
 export const LeaseView: MessageFns<LeaseView> = {
@@ -648,6 +666,12 @@ export const LeaseView: MessageFns<LeaseView> = {
     }
     if (message.leftMs !== 0) {
       writer.uint32(64).uint32(message.leftMs);
+    }
+    if (message.cause !== "") {
+      writer.uint32(74).string(message.cause);
+    }
+    if (message.from !== "") {
+      writer.uint32(82).string(message.from);
     }
     return writer;
   },
@@ -729,6 +753,22 @@ export const LeaseView: MessageFns<LeaseView> = {
             message.leftMs = reader.uint32();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.cause = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -765,6 +805,7 @@ function createBaseNodeView(): NodeView {
     vetoes: [],
     version: "",
     load: 0,
+    mac: "",
   };
 }
 
@@ -835,6 +876,9 @@ export const NodeView: MessageFns<NodeView> = {
     }
     if (message.load !== 0) {
       writer.uint32(168).uint32(message.load);
+    }
+    if (message.mac !== "") {
+      writer.uint32(178).string(message.mac);
     }
     return writer;
   },
@@ -1018,6 +1062,14 @@ export const NodeView: MessageFns<NodeView> = {
             }
 
             message.load = reader.uint32();
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.mac = reader.string();
             continue;
           }
         }
@@ -1830,7 +1882,7 @@ export const InventoryRequest: MessageFns<InventoryRequest> = {
 };
 
 function createBaseInventoryReply(): InventoryReply {
-  return { boot: 0n, epoch: 0n, version: 0n, models: [] };
+  return { boot: 0n, epoch: 0n, version: 0n, models: [], refused: "" };
 }
 
 export const InventoryReply: MessageFns<InventoryReply> = {
@@ -1855,6 +1907,9 @@ export const InventoryReply: MessageFns<InventoryReply> = {
     }
     for (const v of message.models) {
       Model.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.refused !== "") {
+      writer.uint32(42).string(message.refused);
     }
     return writer;
   },
@@ -1902,6 +1957,14 @@ export const InventoryReply: MessageFns<InventoryReply> = {
             }
 
             message.models.push(Model.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.refused = reader.string();
             continue;
           }
         }

@@ -20,7 +20,7 @@ export type Peer = {
 
 const WALL = 1_700_000_000_000;
 
-export function configOf(node: string, nodes: readonly string[], over: Partial<CoreConfig> = {}): CoreConfig {
+function configOf(node: string, nodes: readonly string[], over: Partial<CoreConfig> = {}): CoreConfig {
   return {
     self: { node, boot: 1000 },
     cluster: 'lab',

@@ -24,6 +24,8 @@ export type HealthState = {
   readonly windowAt: number;
   /** HTTP has answered since the window began. */
   readonly answered: boolean;
+  /** Monotonic ms of the first answer since the last silence; Infinity while there is none. */
+  readonly aliveSince: number;
   /** Probes without an answer, in a row. */
   readonly misses: number;
   /** Probes with an answer, in a row. */
@@ -51,6 +53,7 @@ export function createHealth(config: HealthConfig, _now: Now): HealthState {
     served: false,
     windowAt: -Infinity,
     answered: false,
+    aliveSince: Infinity,
     misses: 0,
     goods: 0,
     distrusted: false,
@@ -77,12 +80,18 @@ function learn(s: HealthState, e: Evidence, mono: number): HealthState {
     case 'connect':
       return e.result === 'refused' ? dead(s) : s;
     case 'http':
-      return e.status === 0 ? { ...s, misses: s.misses + 1, goods: 0, http: e } : alive(s, e);
+      return e.status === 0 ? { ...s, misses: s.misses + 1, goods: 0, aliveSince: Infinity, http: e } : alive(s, e, mono);
     case 'tags':
-      return { ...s, tags: e };
+      return isOldSilence(s, e, mono) ? s : { ...s, tags: e };
     case 'ps':
+      if (isOldSilence(s, e, mono)) return s;
       return { ...s, ps: { status: e.status, ms: e.ms, loaded: e.loaded.length } };
   }
+}
+
+// What was asked while the whole process was silent says nothing about the one question.
+function isOldSilence(s: HealthState, e: { readonly status: number; readonly ms: number }, mono: number): boolean {
+  return e.status === 0 && mono - e.ms < s.aliveSince;
 }
 
 // A window opens with a new process: after a refusal, after service, or at the very first sight. A listener that drops
@@ -97,6 +106,7 @@ function dead(s: HealthState): HealthState {
     ...s,
     refused: true,
     answered: false,
+    aliveSince: Infinity,
     windowAt: -Infinity,
     misses: 0,
     goods: 0,
@@ -106,9 +116,10 @@ function dead(s: HealthState): HealthState {
   };
 }
 
-function alive(s: HealthState, e: Extract<Evidence, { k: 'http' }>): HealthState {
+function alive(s: HealthState, e: Extract<Evidence, { k: 'http' }>, mono: number): HealthState {
   const version = e.version === '' ? s.version : e.version;
-  return { ...s, refused: false, served: true, answered: true, misses: 0, goods: s.goods + 1, http: e, version };
+  const aliveSince = Math.min(s.aliveSince, mono);
+  return { ...s, refused: false, served: true, answered: true, aliveSince, misses: 0, goods: s.goods + 1, http: e, version };
 }
 
 function inWindow(s: HealthState, mono: number): boolean {

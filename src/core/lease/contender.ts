@@ -19,7 +19,7 @@ export function stepFollower(d: Draft, now: Now): number {
 }
 
 /** Monotonic ms from which a majority of the reachable servers is ripe; Infinity = not foreseeable. */
-export function majorityRipeAt(d: Pick<Draft, 'servers' | 'failing' | 'self' | 'steppedDown' | 'config'>): number {
+function majorityRipeAt(d: Pick<Draft, 'servers' | 'failing' | 'self' | 'steppedDown' | 'config'>): number {
   const times: number[] = [];
   for (let i = 0; i < d.config.servers; i++) {
     const seen = d.servers[i];
@@ -38,7 +38,7 @@ function isHeir(d: Draft): boolean {
 }
 
 /** The single choke point of every claim. Returns the moment it should be asked again, Infinity when only a new fact can help. */
-export function claimIfDue(d: Draft, now: Now): number {
+function claimIfDue(d: Draft, now: Now): number {
   const ripe = majorityRipeAt(d);
   if (ripe === Number.POSITIVE_INFINITY) {
     d.reason = 'watching: no majority of servers has been observed yet';

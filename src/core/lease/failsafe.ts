@@ -28,7 +28,8 @@ export function askFailsafe(d: Draft, now: Now): number {
     d.effects.push({ k: 'failsafe', to, epoch: phase.epoch, ttlMs: d.config.ttlMs, lockDelayMs: phase.lockDelayMs, round: d.round });
   }
   const nextFailsafeAt = now.mono + d.config.renewMs;
-  d.phase = { ...phase, failsafe: { round: d.round, sentAt: now.mono, waiting: others }, nextFailsafeAt };
+  const skew = { boot: now.boot - now.mono, wall: now.wall - now.mono };
+  d.phase = { ...phase, failsafe: { round: d.round, sentAt: now.mono, skew, waiting: others }, nextFailsafeAt };
   return nextFailsafeAt;
 }
 
@@ -48,7 +49,7 @@ export function failsafeAnswered(d: Draft, reply: Reply, now: Now): void {
   d.phase = {
     ...phase,
     validUntil: Math.max(phase.validUntil, phase.failsafe.sentAt + d.config.ttlMs),
-    skew: { boot: now.boot - now.mono, wall: now.wall - now.mono },
+    skew: phase.failsafe.skew,
     failsafe: null,
     failsafeOn: true,
     revalidateFrom: phase.failsafe.sentAt >= phase.revalidateFrom ? Number.NEGATIVE_INFINITY : phase.revalidateFrom,

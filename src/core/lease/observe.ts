@@ -39,7 +39,7 @@ const META_MS_MAX = 60_000;
 const ROSTER_MAX = 256;
 
 /** Reads the meta text of a record. Anything malformed counts as the most cautious value: own T, largest lockDelay, no roster. */
-export function readMeta(text: string, config: LeaseConfig): MetaSeen {
+function readMeta(text: string, config: LeaseConfig): MetaSeen {
   const cautious: MetaSeen = { ttlMs: config.ttlMs, lockDelayMs: config.lockDelayMs, roster: [], rosterVersion: 0, addr: '' };
   if (text === '' || text.length > 16_384) return cautious;
   let raw: unknown;

@@ -19,7 +19,13 @@ export type Round = {
 };
 
 /** One failsafe question to every other roster member. */
-export type FailsafeRound = { readonly round: number; readonly sentAt: number; readonly waiting: readonly NodeId[] };
+export type FailsafeRound = {
+  readonly round: number;
+  readonly sentAt: number;
+  /** The clocks at the send: an answer that arrives after the machine stood still must not hide that it did. */
+  readonly skew: Skew;
+  readonly waiting: readonly NodeId[];
+};
 
 /** Not acting, watching. */
 export type Follower = { readonly tag: 'follower' };

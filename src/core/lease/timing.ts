@@ -1,15 +1,8 @@
 // Waits that hold across two clocks whose rates differ by at most the configured drift.
-import type { LeaseConfig } from './types.ts';
-
 /** What a contender must let pass on its own clock so that `ms` have passed on the holder's, whatever the two rates are within the drift bound. */
 export function waitMs(ms: number, driftPpm: number): number {
   const rho = driftPpm / 1_000_000;
   return Math.ceil((ms * (1 + rho)) / (1 - rho)) + 5;
-}
-
-/** T_obs: how long an owned record must stay unchanged before anyone may claim it, without any lockDelay. */
-export function observationMs(config: Pick<LeaseConfig, 'ttlMs' | 'driftPpm'>): number {
-  return waitMs(config.ttlMs, config.driftPpm);
 }
 
 /** Majority of N independent servers. */

@@ -4,7 +4,14 @@ import type { LeaseState } from './state.ts';
 import { majorityOf, waitMs } from './timing.ts';
 
 /** The holder as a majority of servers names it. */
-export type HolderSeen = { readonly node: NodeId; readonly boot: number; readonly epoch: number; readonly released: boolean; readonly ageMs: number; readonly ttlMs: number };
+export type HolderSeen = {
+  readonly node: NodeId;
+  readonly boot: number;
+  readonly epoch: number;
+  readonly released: boolean;
+  readonly ageMs: number;
+  readonly ttlMs: number;
+};
 
 /** Owner that a majority of the observed servers agrees on, with the age of the newest renewal seen; null = no majority, or vacant. */
 export function holderSeen(s: LeaseState, now: Now): HolderSeen | null {
@@ -13,14 +20,26 @@ export function holderSeen(s: LeaseState, now: Now): HolderSeen | null {
     if (seen === null || seen.snap.o === '') continue;
     const key = `${seen.snap.o}|${seen.snap.e}`;
     const vote = votes.get(key) ?? { n: 0, at: Number.NEGATIVE_INFINITY, released: 0, ttlMs: seen.meta.ttlMs };
-    votes.set(key, { ...vote, n: vote.n + 1, at: Math.max(vote.at, seen.recSince), released: vote.released + Number(seen.snap.rel === '1') });
+    votes.set(key, {
+      ...vote,
+      n: vote.n + 1,
+      at: Math.max(vote.at, seen.recSince),
+      released: vote.released + Number(seen.snap.rel === '1'),
+    });
   }
   for (const [key, vote] of votes) {
     if (vote.n < majorityOf(s.config.servers)) continue;
     const [owner = '', epoch = ''] = key.split('|');
     const node = nodeOf(owner);
     if (node === null) return null;
-    return { node, boot: bootOf(owner) ?? 0, epoch: Number(epoch), released: vote.released > 0, ageMs: Math.round(now.mono - vote.at), ttlMs: vote.ttlMs };
+    return {
+      node,
+      boot: bootOf(owner) ?? 0,
+      epoch: Number(epoch),
+      released: vote.released > 0,
+      ageMs: Math.round(now.mono - vote.at),
+      ttlMs: vote.ttlMs,
+    };
   }
   return null;
 }

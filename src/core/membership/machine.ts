@@ -184,11 +184,15 @@ function onDialled(d: Draft, target: NodeId, ok: boolean): void {
   if (soft && d.now >= d.quietUntil) accuse(d, target, 'its connection was closed and a new one refused');
 }
 
-/** Dial orders for members that are not linked; repeated now and then, so that a driver may forget what nobody wants any more. */
+/**
+ * Dial orders for members that are not linked; repeated now and then, so that a driver may forget what nobody wants any more. A linked member
+ * whose address has just been learned gets one too: it dialled us, and unary calls need a way back.
+ */
 function dialMissing(d: Draft): void {
   for (const peer of [...d.peers.values()]) {
-    const wanted = !peer.reaped && !peer.linked && peer.address !== '' && peer.record.state !== 'left';
-    if (!wanted || d.now - peer.dialledAt < DIAL_MS) continue;
+    const wanted = !peer.reaped && peer.address !== '' && peer.record.state !== 'left';
+    const dueAt = peer.linked && peer.dialledAt !== -Infinity ? Infinity : peer.dialledAt + DIAL_MS;
+    if (!wanted || d.now < dueAt) continue;
     patch(d, peer.node, { dialledAt: d.now });
     d.effects.push({ k: 'dial', peer: peer.node, address: peer.address });
   }

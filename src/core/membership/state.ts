@@ -5,7 +5,7 @@ import { byName, type MemberRecord, NEVER_HEARD } from './merge.ts';
 import type { Frame, Member, MemberState, MembershipConfig, MembershipEffect, MemberUpdate } from './types.ts';
 
 /** A running round of probes of one suspect. */
-export type Probe = { readonly at: number; readonly asked: number; readonly acks: number; readonly nacks: number; readonly lost: number };
+type Probe = { readonly at: number; readonly asked: number; readonly acks: number; readonly nacks: number; readonly lost: number };
 
 /** Everything held about one peer. */
 export type Peer = {
@@ -46,7 +46,7 @@ export type Peer = {
 };
 
 /** An update on its way to the others. */
-export type Spread = { readonly node: NodeId; readonly by: NodeId; readonly left: number };
+type Spread = { readonly node: NodeId; readonly by: NodeId; readonly left: number };
 
 /** Membership of one node. */
 export type MembershipState = {
@@ -133,7 +133,7 @@ export function newPeer(node: NodeId, address: string, fixed: boolean, now: numb
 }
 
 /** Whether the record speaks of a process that may still run. */
-export function isLive(peer: Peer): boolean {
+function isLive(peer: Peer): boolean {
   return !peer.reaped && (peer.record.state === 'alive' || peer.record.state === 'suspect');
 }
 

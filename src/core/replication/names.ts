@@ -16,7 +16,7 @@ const DIGEST = /^[0-9a-f]{64}$/;
 const BLOB_FILE = /^sha256-([0-9a-f]{64})$/;
 
 /** The parts of `host/namespace/model/tag`, or null when the text is not such a path under Ollama's grammar. */
-export function partsOfPath(path: string): NameParts | null {
+function partsOfPath(path: string): NameParts | null {
   const [host, namespace, model, tag, ...rest] = path.split('/');
   if (host === undefined || namespace === undefined || model === undefined || tag === undefined || rest.length > 0) return null;
   const good = HOST.test(host) && NAMESPACE.test(namespace) && MODEL_OR_TAG.test(model) && MODEL_OR_TAG.test(tag);

@@ -18,7 +18,8 @@ export type ClaimFacts = {
     readonly user: string;
     readonly passwordFile: string | null;
     readonly secretFile: string | null;
-    readonly tls: { readonly ca: string; readonly cert: string; readonly key: string } | null;
+    /** Paths of PEM files; null parts where the server is not one of ours. */
+    readonly tls: { readonly ca: string | null; readonly cert: string | null; readonly key: string | null } | null;
   }[];
 };
 

@@ -20,7 +20,7 @@ export const standard: LeaseConfig = {
   fenceRequired: true,
 };
 
-export const context: LeaseContext = {
+const context: LeaseContext = {
   veto: null,
   rank: 0,
   suspicious: false,

@@ -1,0 +1,173 @@
+// Blobs on their way into the store: each fetched once however many models wait for it, a bounded number at a time, in the order asked.
+import type { BlobRef, Sha256 } from '../core/replication/types.ts';
+import type { NodeId } from '../core/types.ts';
+import type { BlobOutcome, FetchBlob, Pause, ReplicatorLog, ReplicatorStore } from './replicator-ports.ts';
+
+/** What a model is told of one of its blobs. */
+export type BlobNews = {
+  readonly doneBytes: number;
+  readonly phase: 'waiting' | 'verify' | 'receive' | 'flush';
+  readonly from: NodeId | '';
+  readonly note: string;
+};
+
+/** How bringing one blob ended. */
+export type BlobResult =
+  | { readonly k: 'here'; readonly receivedBytes: number }
+  | { readonly k: 'failed'; readonly cause: 'sources' | 'disk' | 'aborted'; readonly reason: string };
+
+/** The blobs under way. `bring` resolves when the blob is verified under its final name; it never rejects. */
+export type BlobLine = {
+  readonly bring: (ref: BlobRef, sources: readonly NodeId[], signal: AbortSignal, news: (news: BlobNews) => void) => Promise<BlobResult>;
+};
+
+type Entry = {
+  readonly ref: BlobRef;
+  readonly stop: AbortController;
+  readonly waiters: Set<(news: BlobNews) => void>;
+  result: Promise<BlobResult>;
+  doneBytes: number;
+};
+
+/** Pause between two looks at a full disk, ms. */
+const ROOM_MS = 5000;
+
+/** Opens the line. `pause` waits and rejects when its signal aborts. */
+export function openBlobLine(args: {
+  readonly store: ReplicatorStore;
+  readonly fetchBlob: FetchBlob;
+  readonly concurrency: number;
+  readonly pause: Pause;
+  readonly log: ReplicatorLog;
+}): BlobLine {
+  const { store, fetchBlob, pause, log } = args;
+  const entries = new Map<Sha256, Entry>();
+  // A blob given up and wanted again must not write its part while the former attempt still lets go of it.
+  const ending = new Map<Sha256, Promise<unknown>>();
+  const slots = openSlots(args.concurrency);
+  const receiving = new Set<Entry>();
+
+  const bringOne = async (entry: Entry, sources: readonly NodeId[]): Promise<BlobResult> => {
+    const { ref, stop } = entry;
+    const say = (news: BlobNews) => entry.waiters.forEach((tell) => void tell(news));
+    let leave = () => {};
+    try {
+      await ending.get(ref.digest);
+      leave = await slots.enter(stop.signal);
+      // What Ollama or an earlier run left here counts once its hash is checked.
+      if ((await store.verify(ref)) === 'verified') return { k: 'here', receivedBytes: 0 };
+      entry.doneBytes = (await store.stage(ref.digest)).presentBytes;
+      await room(entry, say);
+      receiving.add(entry);
+      return await receive(entry, sources, say);
+    } catch (error) {
+      const cause = stop.signal.aborted ? 'aborted' : 'disk';
+      return { k: 'failed', cause, reason: error instanceof Error ? error.message : String(error) };
+    } finally {
+      receiving.delete(entry);
+      leave();
+    }
+  };
+
+  async function receive(entry: Entry, sources: readonly NodeId[], say: (news: BlobNews) => void): Promise<BlobResult> {
+    const { ref, stop } = entry;
+    for (;;) {
+      const outcome = await fetchBlob({
+        ...ref,
+        file: (await store.stage(ref.digest)).file,
+        sources,
+        progress: ({ doneBytes, phase, from }) => {
+          entry.doneBytes = doneBytes;
+          say({ doneBytes, phase, from, note: '' });
+        },
+        signal: stop.signal,
+      });
+      tellBlame(outcome, ref.digest);
+      if (outcome.k === 'done') {
+        await store.publishBlob(ref, outcome.key);
+        return { k: 'here', receivedBytes: outcome.receivedBytes };
+      }
+      if (outcome.cause !== 'full') return { k: 'failed', cause: outcome.cause, reason: outcome.reason };
+      say({ doneBytes: entry.doneBytes, phase: 'waiting', from: '', note: 'the disk is full' });
+      await pause(ROOM_MS, stop.signal);
+      await room(entry, say);
+    }
+  }
+
+  function tellBlame(outcome: BlobOutcome, digest: Sha256): void {
+    for (const { node, reason, corrupt } of outcome.blamed) {
+      if (corrupt) log('error', 'replication_corrupt_source', `${node} ${reason}: blob ${digest}`, { node, digest });
+    }
+  }
+
+  /** Waits until this blob fits beside what the others still have to write. */
+  async function room(entry: Entry, say: (news: BlobNews) => void): Promise<void> {
+    let told = false;
+    for (;;) {
+      const promised = [...receiving].reduce((sum, other) => (other === entry ? sum : sum + other.ref.sizeBytes - other.doneBytes), 0);
+      const short = entry.ref.sizeBytes - entry.doneBytes + promised - (await store.freeBytes());
+      if (short <= 0) return;
+      const note = `the disk is ${short} bytes short of this blob and the reserve`;
+      say({ doneBytes: entry.doneBytes, phase: 'waiting', from: '', note });
+      if (!told) log('warn', 'replication_disk_full', note, { digest: entry.ref.digest, shortBytes: short });
+      told = true;
+      await pause(ROOM_MS, entry.stop.signal);
+    }
+  }
+
+  return {
+    bring: async (ref, sources, signal, news) => {
+      const entry = entries.get(ref.digest) ?? start(ref, sources);
+      entry.waiters.add(news);
+      const gone = Promise.withResolvers<BlobResult>();
+      const leave = () => {
+        entry.waiters.delete(news);
+        if (entry.waiters.size === 0) {
+          ending.set(ref.digest, entry.result);
+          entry.stop.abort();
+        }
+        gone.resolve({ k: 'failed', cause: 'aborted', reason: 'no longer wanted' });
+      };
+      if (signal.aborted) leave();
+      signal.addEventListener('abort', leave, { once: true });
+      try {
+        return await Promise.race([entry.result, gone.promise]);
+      } finally {
+        signal.removeEventListener('abort', leave);
+        entry.waiters.delete(news);
+      }
+    },
+  };
+
+  function start(ref: BlobRef, sources: readonly NodeId[]): Entry {
+    const stopped: BlobResult = { k: 'failed', cause: 'aborted', reason: 'not started' };
+    const entry: Entry = { ref, stop: new AbortController(), waiters: new Set(), result: Promise.resolve(stopped), doneBytes: 0 };
+    entries.set(ref.digest, entry);
+    entry.stop.signal.addEventListener('abort', () => entries.delete(ref.digest), { once: true });
+    entry.result = bringOne(entry, sources).finally(() => {
+      if (entries.get(ref.digest) === entry) entries.delete(ref.digest);
+      if (ending.get(ref.digest) === entry.result) ending.delete(ref.digest);
+    });
+    return entry;
+  }
+}
+
+/** A counted gate, first come first served. */
+function openSlots(count: number): { readonly enter: (signal: AbortSignal) => Promise<() => void> } {
+  const queue: (() => void)[] = [];
+  let free = count;
+  const leave = () => {
+    const next = queue.shift();
+    if (next === undefined) free += 1;
+    else next();
+  };
+  return {
+    enter: async (signal) => {
+      if (free > 0) free -= 1;
+      else await new Promise<void>((resolve) => queue.push(resolve));
+      if (!signal.aborted) return leave;
+      leave();
+      throw new Error('no longer wanted');
+    },
+  };
+}

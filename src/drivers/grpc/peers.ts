@@ -1,0 +1,237 @@
+// The wire between agents: links to every peer that is wanted, one listener, and facts for the core.
+import { createSecureContext } from 'node:tls';
+import { type Client, logVerbosity, setLogVerbosity, status } from '@grpc/grpc-js';
+import type { ControlHandlers } from '../../agent/control.ts';
+import type { PeerAnswers, PeersPort, Sink } from '../../agent/ports.ts';
+import type { MemberUpdate } from '../../core/membership/types.ts';
+import type { Identity, NodeId } from '../../core/types.ts';
+import { PeerService } from '../../gen/peer.ts';
+import { controlHandlers } from './control-service.ts';
+import { inventoryIn, tableIn, tableOut } from './convert.ts';
+import { splitAddress, uint64 } from './fields.ts';
+import { createLink, type Link } from './link.ts';
+import { peerHandlers } from './peer-service.ts';
+import { handshake, PROBE_MS, type ProbeTarget } from './probe.ts';
+import { listenForPeers, listenOnSocket } from './server.ts';
+import { loadIdentity, type PeersError, serverNameOf, type TlsFiles, type TlsIdentity } from './tls.ts';
+import { unary } from './unary.ts';
+
+const LINKS_MAX = 255;
+const TABLE_MS = 1_000;
+const INDIRECT_MS = 400;
+const INVENTORY_MS = 5_000;
+const MANIFEST_MS = 5_000;
+/** A peer without a stream whose dial order was not repeated for this long is wanted no more. */
+const FORGET_MS = 120_000;
+const SWEEP_MS = 30_000;
+
+/** Where the driver's events go: a stable id, a sentence, and facts. */
+type PeersLog = (
+  level: 'info' | 'warn' | 'error',
+  event: string,
+  text: string,
+  fields: Readonly<Record<string, string | number | boolean>>,
+) => void;
+
+/** What the driver needs. Without `control` there is no control service; without `socketPath` none on a socket. */
+export type PeersOptions = {
+  readonly self: Identity;
+  readonly cluster: string;
+  readonly tls: TlsFiles;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly answers: PeerAnswers;
+  readonly control: ControlHandlers | null;
+  readonly socketPath: string | null;
+  readonly sink: Sink;
+  readonly log: PeersLog;
+};
+
+/** The port, and what the composition needs beside it. */
+export type GrpcPeers = PeersPort & {
+  /** A fresh handshake with a peer whose address is known here: the answer to a peer's indirect probe. */
+  probe(target: NodeId, signal: AbortSignal): Promise<boolean>;
+  /** The port listened on; differs from the one asked for when that was 0. */
+  readonly port: number;
+};
+
+/** Listens, and dials what it is told to. The error is the operator's: bad certificates, a port in use, another agent on the socket. */
+export async function createPeers(options: PeersOptions): Promise<GrpcPeers | { readonly error: PeersError }> {
+  // The library would print to stderr, past the agent's log; what matters of it comes back as errors.
+  setLogVerbosity(logVerbosity.NONE);
+  const identity = await loadIdentity(options.tls, options.self.node, options.cluster);
+  if ('error' in identity) return identity;
+  const links = createLinks(options, identity);
+  const { self, cluster, answers, sink, control, socketPath } = options;
+  const peer = peerHandlers({
+    self,
+    cluster,
+    answers,
+    sink,
+    clock,
+    onCaller: (node) => links.heard(node),
+    onStream: (node, call) => links.of(node)?.adopt(call),
+  });
+  const forPeers = control === null ? null : controlHandlers(control, { cluster });
+  const listener = await listenForPeers(identity, options.listen, { peer, control: forPeers });
+  if ('error' in listener) return listener;
+  const local =
+    control === null || socketPath === null ? null : await listenOnSocket(socketPath, controlHandlers(control, { cluster: null }));
+  if (local !== null && 'error' in local) {
+    await listener.close();
+    return local;
+  }
+  return {
+    ...portOf(options, links),
+    port: listener.port,
+    close: async () => {
+      links.close();
+      await Promise.all([listener.close(), local?.close()]);
+    },
+  };
+}
+
+type Links = ReturnType<typeof createLinks>;
+
+/** The links by name, bounded. */
+function createLinks(options: PeersOptions, identity: TlsIdentity) {
+  const { self, cluster, sink, log } = options;
+  const context = createSecureContext({ ca: identity.ca, cert: identity.cert, key: identity.key });
+  const links = new Map<NodeId, Link>();
+
+  const sweep = setInterval(() => {
+    for (const [node, link] of links) {
+      if (link.linked() || clock() - link.dialledAt() < FORGET_MS) continue;
+      link.close();
+      links.delete(node);
+    }
+  }, SWEEP_MS);
+  sweep.unref();
+
+  function of(node: NodeId): Link | null {
+    const known = links.get(node);
+    if (known !== undefined) return known;
+    if (node === self.node || links.size >= LINKS_MAX) return null;
+    const link = createLink({
+      self: self.node,
+      peer: node,
+      identity,
+      clock,
+      onMessage: (msg) => {
+        if (node < self.node) links.get(node)?.heard();
+        sink({ k: 'peer', from: node, msg });
+      },
+      onLink: (up, hard) => {
+        log('info', up ? 'peer-linked' : 'peer-unlinked', `stream with ${node} ${up ? 'is open' : hard ? 'broke' : 'was closed'}`, {
+          node,
+          hard,
+        });
+        sink({ k: 'link', peer: node, up, hard });
+      },
+      onKnock: (client) => exchange(options, client, node, options.answers.members()),
+      onRefused: (reason) => log('warn', 'peer-message-refused', `a message of ${node} was refused: ${reason}`, { node, reason }),
+      onRejected: (reason) => log('warn', 'peer-refuses', `${node} refuses our stream: ${reason}`, { node, reason }),
+      onReach: (up) =>
+        log(up ? 'info' : 'warn', up ? 'peer-reached' : 'peer-unreachable', `${node} ${up ? 'is reached again' : 'cannot be reached'}`, {
+          node,
+        }),
+    });
+    links.set(node, link);
+    return link;
+  }
+
+  return {
+    of,
+    heard(node: NodeId): boolean {
+      const link = of(node);
+      link?.heard();
+      return link !== null;
+    },
+    targetFor(node: NodeId, address: string): ProbeTarget | null {
+      const place = splitAddress(address);
+      return place === null ? null : { ...place, serverName: serverNameOf(node, cluster), context };
+    },
+    close(): void {
+      clearInterval(sweep);
+      for (const link of links.values()) link.close();
+    },
+  };
+}
+
+function portOf(options: PeersOptions, links: Links): Omit<GrpcPeers, 'port' | 'close'> {
+  const { sink, log } = options;
+  const clientOf = (node: NodeId) => links.of(node)?.client() ?? null;
+  const never = new AbortController().signal;
+
+  async function probe(target: NodeId, signal: AbortSignal): Promise<boolean> {
+    const at = links.of(target)?.target() ?? null;
+    return at !== null && (await handshake(at, PROBE_MS, signal));
+  }
+
+  return {
+    probe,
+    send: (to, msg) => links.of(to)?.send(msg),
+    dial(peer, address) {
+      const target = links.targetFor(peer, address);
+      if (target === null)
+        log('warn', 'peer-address', `${peer} has an address that cannot be dialled: ${address.slice(0, 80)}`, { node: peer });
+      else links.of(peer)?.dial(target);
+    },
+    pushPull(to, members) {
+      const client = clientOf(to);
+      if (client !== null) exchange(options, client, to, members);
+    },
+    indirectProbe(via, target) {
+      const client = clientOf(via);
+      const { path, requestSerialize, responseDeserialize } = PeerService.indirectProbe;
+      const asked = client === null ? null : unary(client, { path, requestSerialize, responseDeserialize }, { target }, INDIRECT_MS, never);
+      const told = (ack: boolean | null) => sink({ k: 'probed', target, via, ack });
+      if (asked === null) setImmediate(() => told(null));
+      else
+        asked.then(
+          (reply) => told(reply.ack),
+          () => told(null),
+        );
+    },
+    directProbe(target) {
+      void probe(target, never).then((ok) => sink({ k: 'dialled', target, ok }));
+    },
+    fetchInventory(from, version) {
+      const client = clientOf(from);
+      if (client === null) return;
+      unary(client, PeerService.inventory, { version: uint64(version) }, INVENTORY_MS, never).then(
+        (reply) => {
+          const parsed = inventoryIn(reply);
+          if (parsed.ok) sink({ k: 'peerInventory', from, ...parsed.value });
+          else log('warn', 'peer-inventory-refused', `the inventory of ${from} was refused: ${parsed.reason}`, { node: from });
+        },
+        (error: Error) => log('warn', 'peer-inventory-failed', `no inventory from ${from}: ${error.message}`, { node: from }),
+      );
+    },
+    async fetchManifest(from, path, digest, signal) {
+      const client = clientOf(from);
+      if (client === null) throw new Error(`${from} is not connected`);
+      return (await unary(client, PeerService.manifest, { path, manifestDigest: digest }, MANIFEST_MS, signal)).content;
+    },
+  };
+}
+
+/** Both tables cross; the answer becomes a fact. A peer that does not answer is no news here: heartbeats tell. */
+function exchange(options: PeersOptions, client: Client, to: NodeId, members: readonly MemberUpdate[]): void {
+  const { cluster, self, sink, log } = options;
+  unary(client, PeerService.pushPull, tableOut(cluster, self, members), TABLE_MS, new AbortController().signal).then(
+    (table) => {
+      const parsed = tableIn(table, cluster, to);
+      if (parsed.ok) sink({ k: 'table', from: to, members: parsed.value });
+      else log('warn', 'peer-table-refused', `the table of ${to} was refused: ${parsed.reason}`, { node: to });
+    },
+    (error: Error & { code?: number }) => {
+      const alarming =
+        error.code === status.PERMISSION_DENIED || error.code === status.ALREADY_EXISTS || error.code === status.INVALID_ARGUMENT;
+      if (alarming) log('warn', 'peer-refuses', `${to} refuses us: ${error.message}`, { node: to });
+    },
+  );
+}
+
+function clock(): number {
+  return performance.now();
+}

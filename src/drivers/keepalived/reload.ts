@@ -1,0 +1,34 @@
+// SIGHUP to the keepalived of this network namespace. It needs CAP_KILL or root; a MASTER survives it without a gap.
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+
+/** False when there is no such process, or no permission. */
+export function reloadKeepalived(): boolean {
+  const found = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && isOurs(name));
+  // The parent passes it on to its children.
+  const parents = found.filter((pid) => !found.includes(parentOf(pid)));
+  try {
+    return parents.length > 0 && parents.every((pid) => process.kill(Number(pid), 'SIGHUP'));
+  } catch {
+    return false;
+  }
+}
+
+function isOurs(pid: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'keepalived' && namespaceOf(pid) === namespaceOf('self');
+  } catch {
+    return false;
+  }
+}
+
+function namespaceOf(pid: string): string {
+  return readlinkSync(`/proc/${pid}/ns/net`);
+}
+
+function parentOf(pid: string): string {
+  try {
+    return /^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '';
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,96 @@
+// Hashes what the catalog does not know yet: one file at a time, questions first, then the smaller blobs.
+import type { BlobRef, Sha256 } from '../../core/replication/types.ts';
+import type { Catalog } from './catalog.ts';
+import { hashFile } from './hash.ts';
+import { blobFile } from './layout.ts';
+import type { FromThread } from './messages.ts';
+
+/** The queue of hashes. */
+export type Hasher = {
+  /** Answered with `verdict` once the blob's hash is known. */
+  readonly ask: (id: number, ref: BlobRef) => void;
+  /** The catalog was scanned: take its list anew. */
+  readonly refill: () => void;
+  readonly close: () => void;
+};
+
+/** `learned` is called after every hash, `moved` when a file changed while it was read, `idle` when the queue is empty. */
+export function openHasher(args: {
+  readonly root: string;
+  readonly catalog: Catalog;
+  readonly tell: (message: FromThread) => void;
+  readonly learned: () => void;
+  readonly moved: () => void;
+  readonly idle: () => void;
+}): Hasher {
+  const { root, catalog, tell } = args;
+  const stop = new AbortController();
+  const questions: { readonly id: number; readonly ref: BlobRef }[] = [];
+  const unreadable = new Set<Sha256>();
+  let pending: BlobRef[] = [];
+  let running = false;
+
+  const run = async (): Promise<void> => {
+    if (running) return;
+    running = true;
+    for (let next = take(); next !== null && !stop.signal.aborted; next = take()) {
+      if (catalog.stateOf(next.ref).state === 'unhashed') await hashOne(next.ref);
+      if (next.id !== null) answer(next.id, next.ref);
+    }
+    running = false;
+    if (!stop.signal.aborted) args.idle();
+  };
+
+  function take(): { readonly id: number | null; readonly ref: BlobRef } | null {
+    const question = questions.shift();
+    if (question !== undefined) return question;
+    const ref = pending.shift();
+    return ref === undefined ? null : { id: null, ref };
+  }
+
+  async function hashOne(ref: BlobRef): Promise<void> {
+    const { digest } = ref;
+    try {
+      const result = await hashFile(blobFile(root, digest), stop.signal);
+      if (result.k === 'moved') args.moved();
+      if (result.k === 'hashed') learn(digest, result.key, result.hex === digest);
+    } catch (error) {
+      if (stop.signal.aborted || unreadable.has(digest)) return;
+      unreadable.add(digest);
+      tell({
+        k: 'log',
+        level: 'warn',
+        event: 'store_blob_unreadable',
+        text: `cannot read blob ${digest}: ${String(error)}`,
+        fields: { digest },
+      });
+    }
+  }
+
+  function learn(digest: Sha256, key: string, good: boolean): void {
+    unreadable.delete(digest);
+    catalog.learn(digest, key, good);
+    if (!good) {
+      const text = `blob ${digest} does not have the hash it is named by; it counts as missing`;
+      tell({ k: 'log', level: 'error', event: 'store_blob_corrupt', text, fields: { digest } });
+    }
+    args.learned();
+  }
+
+  function answer(id: number, ref: BlobRef): void {
+    const { state, key } = catalog.stateOf(ref);
+    tell({ k: 'verdict', id, verdict: state === 'unhashed' ? 'absent' : state, key });
+  }
+
+  return {
+    ask: (id, ref) => {
+      questions.push({ id, ref });
+      void run();
+    },
+    refill: () => {
+      pending = [...catalog.unhashed()];
+      void run();
+    },
+    close: () => stop.abort(),
+  };
+}

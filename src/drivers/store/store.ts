@@ -1,0 +1,169 @@
+// The store driver: Ollama's models directory as an inventory, and the only way a model gets into it. Rules: Ollama sees a manifest only
+// when every blob it names lies verified under its final name; nothing live is written in place; nothing outside the store is touched.
+import { constants, realpathSync } from 'node:fs';
+import { chmod, chown, lstat, mkdir, readdir, stat, statfs, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { BlobRef, Inventory, ModelPath, Sha256 } from '../../core/replication/types.ts';
+import { codeOf, type Owner, openRegular } from './durable.ts';
+import { MANIFEST_BYTES_MAX, manifestFile, partFile, stageDir } from './layout.ts';
+import { type Log, startThread } from './link.ts';
+import { type Manifest, type ManifestFault, parseManifest, sha256 } from './manifest.ts';
+import type { BlobVerdict, VerifiedChange } from './messages.ts';
+import { type PublishContext, type PublishOrder, type PublishResult, publishBlob, publishModel } from './publish.ts';
+
+/** How a store is opened. */
+export type StoreOptions = {
+  /** Ollama's models directory. */
+  readonly root: string;
+  /** Where the hashes are remembered; default `.agent-stage/verified.json` in the store. */
+  readonly verifiedFile?: string;
+  /** Free space that copies leave alone, bytes. */
+  readonly reserveBytes: number;
+  /** Pace of the look that needs no event, ms; default 30,000. */
+  readonly rescanMs?: number;
+  readonly log: Log;
+};
+
+/** One node's store. Every path and digest is checked; file system errors are thrown as they come. */
+export type Store = {
+  readonly inventory: () => Inventory;
+  /** Called at once with the present inventory, then with every new one. */
+  readonly onInventory: (listener: (inventory: Inventory) => void) => void;
+  /** Called at once with every verified blob, then with each change: what may be served. */
+  readonly onVerified: (listener: (change: VerifiedChange) => void) => void;
+  /** Looks at the disk now; resolves when the inventory shows what was there. */
+  readonly rescan: () => Promise<void>;
+  /** The bytes of a manifest that the inventory names with this digest, else null. */
+  readonly readManifest: (path: ModelPath, digest: Sha256) => Promise<Uint8Array | null>;
+  readonly parseManifest: (bytes: Uint8Array) => Manifest | ManifestFault;
+  /** State of a blob under its final name; hashes it when its hash is not known. */
+  readonly verify: (ref: BlobRef) => Promise<BlobVerdict>;
+  /** Bytes that may still be written, the reserve kept; can be negative. */
+  readonly freeBytes: () => Promise<number>;
+  /** File to receive a blob into, and what an earlier attempt left in it: kept over restarts, so that a copy resumes. */
+  readonly stage: (digest: Sha256) => Promise<{ readonly file: string; readonly presentBytes: number }>;
+  readonly publishBlob: (ref: BlobRef, key: string) => Promise<void>;
+  readonly publishModel: (order: PublishOrder) => Promise<PublishResult>;
+  readonly close: () => Promise<void>;
+};
+
+const RESCAN_MS = 30_000;
+const STALE_PART_MS = 7 * 86_400_000;
+const READ_ROUNDS = 3;
+const REREAD_MS = 20;
+
+/** Opens the store and looks once. A store that is not usable opens too: its inventory says why it is refused. */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const root = realRoot(options.root);
+  await sweepStage(root);
+  const inventoryListeners: ((inventory: Inventory) => void)[] = [];
+  const verifiedListeners: ((change: VerifiedChange) => void)[] = [];
+  const thread = await startThread({
+    setup: { root, verifiedFile: options.verifiedFile ?? join(stageDir(root), 'verified.json'), rescanMs: options.rescanMs ?? RESCAN_MS },
+    log: options.log,
+    onInventory: (inventory) => inventoryListeners.forEach((listener) => void listener(inventory)),
+    onVerified: (change) => verifiedListeners.forEach((listener) => void listener(change)),
+  });
+  const context = async (): Promise<PublishContext> => {
+    const { inventory, keyOf, verify, published } = thread;
+    return { root, owner: await prepareStage(root), inventory, keyOf, verify, published };
+  };
+  return {
+    inventory: thread.inventory,
+    onInventory: (listener) => {
+      inventoryListeners.push(listener);
+      listener(thread.inventory());
+    },
+    onVerified: (listener) => {
+      verifiedListeners.push(listener);
+      listener(thread.verifiedNow());
+    },
+    rescan: thread.rescan,
+    readManifest: async (path, digest) => {
+      const known = thread.inventory().models.some((model) => model.path === path && model.manifestDigest === digest);
+      return known ? readManifest(root, path, digest) : null;
+    },
+    parseManifest,
+    verify: thread.verify,
+    freeBytes: async () => {
+      const { bavail, bsize } = await statfs(root);
+      return bavail * bsize - options.reserveBytes;
+    },
+    stage: async (digest) => {
+      await prepareStage(root);
+      const file = partFile(root, digest);
+      const present = await lstat(file).catch(() => null);
+      return { file, presentBytes: present?.size ?? 0 };
+    },
+    publishBlob: async (ref, key) => publishBlob(await context(), ref, key),
+    publishModel: async (order) => {
+      const result = await publishModel(await context(), order);
+      if (result.k === 'published') await thread.rescan();
+      return result;
+    },
+    close: thread.close,
+  };
+}
+
+function realRoot(root: string): string {
+  try {
+    return realpathSync(root);
+  } catch {
+    return root;
+  }
+}
+
+/** Makes the stage directory, closed to others, and tells who owns the store. */
+async function prepareStage(root: string): Promise<Owner> {
+  const { uid, gid } = await stat(root);
+  const dir = stageDir(root);
+  try {
+    await mkdir(dir, { mode: 0o700 });
+    await chmod(dir, 0o700);
+    await chown(dir, uid, gid);
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error;
+    if (!(await lstat(dir)).isDirectory()) throw new Error(`${dir} is not a directory; remove it`);
+  }
+  return { uid, gid };
+}
+
+/** Clears what an earlier life left: unpublished manifests, and parts that nobody resumed for a week. */
+async function sweepStage(root: string): Promise<void> {
+  try {
+    await prepareStage(root);
+    const dir = stageDir(root);
+    for (const name of await readdir(dir)) {
+      const old = name.endsWith('.part') && (await lstat(join(dir, name))).mtimeMs < Date.now() - STALE_PART_MS;
+      if (old || /^manifest-[0-9a-f]{64}\.json$/.test(name)) await unlink(join(dir, name));
+    }
+  } catch {
+    // Not there, or not ours to write: the inventory's refusal and the first copy say so in words.
+  }
+}
+
+async function readManifest(root: string, path: ModelPath, digest: Sha256): Promise<Uint8Array | null> {
+  const file = manifestFile(root, path);
+  for (let round = 1; ; round += 1) {
+    const bytes = await readBounded(file);
+    if (bytes !== null && sha256(bytes) === digest) return bytes;
+    if (bytes === null || round === READ_ROUNDS) return null;
+    await pause(REREAD_MS);
+  }
+}
+
+async function readBounded(file: string): Promise<Uint8Array | null> {
+  try {
+    const handle = await openRegular(file, constants.O_RDONLY);
+    try {
+      const bytes = Buffer.alloc(Math.min((await handle.stat()).size, MANIFEST_BYTES_MAX));
+      const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0);
+      return bytes.subarray(0, bytesRead);
+    } finally {
+      await handle.close();
+    }
+  } catch {
+    return null;
+  }
+}

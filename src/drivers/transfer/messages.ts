@@ -1,0 +1,87 @@
+// What the main thread and the two transfer threads say to each other.
+import type { Sha256 } from '../../core/replication/types.ts';
+import type { NodeId } from '../../core/types.ts';
+
+/** PEM texts of this node's identity. */
+export type TlsMaterial = { readonly ca: string; readonly cert: string; readonly key: string };
+
+/** Where a node listens for blob connections. */
+export type BlobAddress = { readonly host: string; readonly port: number };
+
+/** Verified blobs that came and went; `key` is the file key of the verified file. */
+export type OfferChange = { readonly add: readonly (readonly [digest: Sha256, key: string])[]; readonly remove: readonly Sha256[] };
+
+/** A line for the log. */
+export type LogLine = {
+  readonly k: 'log';
+  readonly level: 'info' | 'warn' | 'error';
+  readonly event: string;
+  readonly text: string;
+  readonly fields: Readonly<Record<string, string | number | boolean>>;
+};
+
+/** Given to the serving thread. */
+export type ServerSetup = {
+  readonly listen: BlobAddress;
+  readonly root: string;
+  readonly cluster: string;
+  readonly tls: TlsMaterial;
+  readonly nodes: readonly NodeId[];
+};
+/** Asked of the serving thread. */
+export type ToServer =
+  | { readonly k: 'offer'; readonly change: OfferChange }
+  | { readonly k: 'nodes'; readonly nodes: readonly NodeId[] }
+  | { readonly k: 'close' };
+/** Told by the serving thread. */
+export type FromServer = { readonly k: 'listening'; readonly port: number } | LogLine;
+
+/** Given to the receiving thread. */
+export type ReceiverSetup = {
+  readonly cluster: string;
+  readonly tls: TlsMaterial;
+  readonly stallMs: number;
+  readonly bytesPerSecondMax: number;
+};
+
+/** One blob to receive into `file`; sources in order of preference. */
+export type ReceiveOrder = {
+  readonly digest: Sha256;
+  readonly sizeBytes: number;
+  readonly file: string;
+  readonly sources: readonly (BlobAddress & { readonly node: NodeId })[];
+};
+/** Asked of the receiving thread. */
+export type ToReceiver =
+  | { readonly k: 'receive'; readonly id: number; readonly order: ReceiveOrder }
+  | { readonly k: 'cancel'; readonly id: number }
+  | { readonly k: 'limit'; readonly bytesPerSecondMax: number }
+  | { readonly k: 'close' };
+
+/** Where a blob stands. `verify` = hashing what an earlier life received. */
+export type ReceiveProgress = { readonly doneBytes: number; readonly phase: 'verify' | 'receive' | 'flush'; readonly from: NodeId };
+
+/** A source that did not deliver, and why. `corrupt` = its bytes did not have the digest. */
+export type Blame = { readonly node: NodeId; readonly reason: string; readonly corrupt: boolean };
+
+/** End of one order. `key` is the file key of the flushed, verified part. */
+export type ReceiveOutcome =
+  | {
+      readonly k: 'done';
+      readonly key: string;
+      readonly from: NodeId | '';
+      readonly receivedBytes: number;
+      readonly blamed: readonly Blame[];
+    }
+  | {
+      readonly k: 'failed';
+      readonly cause: 'sources' | 'disk' | 'full' | 'aborted';
+      readonly reason: string;
+      readonly blamed: readonly Blame[];
+    };
+
+/** Told by the receiving thread. */
+export type FromReceiver =
+  | ({ readonly k: 'progress'; readonly id: number } & ReceiveProgress)
+  | { readonly k: 'outcome'; readonly id: number; readonly outcome: ReceiveOutcome }
+  | LogLine;

@@ -1,0 +1,256 @@
+// The composition root of the agent: reads like a parts list. Opens everything, connects it to the loop, and ends it in order.
+import { randomInt } from 'node:crypto';
+import { availableParallelism, loadavg } from 'node:os';
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { parseArgs } from 'node:util';
+import about from '../package.json' with { type: 'json' };
+import { readClocks, readMono } from './agent/clock.ts';
+import { createHandlers } from './agent/handlers.ts';
+import { createLoop, type Loop } from './agent/loop.ts';
+import type { OllamaPort, PeerAnswers, Sink, VipPort } from './agent/ports.ts';
+import { createNoVip } from './agent/vip-none.ts';
+import { votesHere } from './config/derive.ts';
+import { loadConfig } from './config/load.ts';
+import { ConfigError, problemLine } from './config/problem.ts';
+import type { Config } from './config/schema.ts';
+import { tableOf } from './core/membership/machine.ts';
+import type { Inventory } from './core/replication/types.ts';
+import { createCore } from './core/step.ts';
+import { createPeers } from './drivers/grpc/peers.ts';
+import { startOllamaProbes } from './drivers/ollama/probes.ts';
+import { connectScripts } from './drivers/redis/client.ts';
+import { startRedisServer } from './drivers/redis-server/server.ts';
+import { openState } from './drivers/state/files.ts';
+import { type AgentLog, createLog } from './log.ts';
+import { coreConfigOf, redisAccessOf } from './wire-config.ts';
+import { openReplication, type Replication } from './wire-store.ts';
+import { openVip } from './wire-vip.ts';
+
+/** Exit codes of the agent: 78 tells the service manager that a restart will not help. */
+const EXIT = { ok: 0, failed: 1, usage: 64, config: 78 } as const;
+
+/** An operator's error while starting: what, and what to do. */
+class StartError extends Error {
+  readonly hint: string;
+  readonly exitCode: number;
+
+  constructor(message: string, hint: string, exitCode: number = EXIT.failed) {
+    super(message);
+    this.hint = hint;
+    this.exitCode = exitCode;
+  }
+}
+
+// A stopping holder gives the role away and tells everybody; what has not happened by then will not.
+const STOP_MS_MAX = 4000;
+
+/** Runs until a signal or a fatal condition ends it; returns the exit code. Every start error is one message with a hint. */
+export async function runAgent(argv: readonly string[], process: NodeJS.Process): Promise<number> {
+  try {
+    return await run(argv, process);
+  } catch (error) {
+    const known = describe(error);
+    if (known === null) throw error;
+    for (const line of known.lines) process.stderr.write(`ollama-ha agent: ${line}\n`);
+    return known.exitCode;
+  }
+}
+
+function describe(error: unknown): { lines: readonly string[]; exitCode: number } | null {
+  if (error instanceof ConfigError) return { lines: error.problems.map(problemLine), exitCode: EXIT.config };
+  if (!(error instanceof Error)) return null;
+  if ('hint' in error && typeof error.hint === 'string') {
+    const exitCode = error instanceof StartError ? error.exitCode : EXIT.failed;
+    return { lines: [`${error.message}. Try: ${error.hint}`], exitCode };
+  }
+  if ('code' in error && 'path' in error && typeof error.path === 'string') {
+    return {
+      lines: [`${error.path}: ${String(error.code)}. Try: run as a user that may use it, or change it in the configuration`],
+      exitCode: EXIT.failed,
+    };
+  }
+  return null;
+}
+
+function readConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Config {
+  let path: string;
+  try {
+    path = parseArgs({ args: [...argv], options: { config: { type: 'string', default: '/etc/ollama-ha/agent.yaml' } } }).values.config;
+  } catch (error) {
+    throw new StartError((error as Error).message, 'ollama-ha agent --config FILE', EXIT.usage);
+  }
+  const loaded = loadConfig(path, env);
+  if ('problems' in loaded) throw new ConfigError(loaded.problems);
+  return loaded.config;
+}
+
+async function run(argv: readonly string[], process: NodeJS.Process): Promise<number> {
+  const config = readConfig(argv, process.env);
+  const log = createLog(config.log.level, config.node.id);
+  const redis = redisAccessOf(config);
+  const state = openState({
+    stateDir: config.paths.state,
+    runDir: config.paths.run,
+    node: config.node.id,
+    wallMs: Date.now(),
+    claim: redis.claim,
+    log: (text) => log('warn', 'state', text, {}),
+  });
+  const core = coreConfigOf(config, {
+    boot: state.boot,
+    epochOnDisk: state.epochOnDisk,
+    seed: randomInt(1, 2 ** 31),
+    version: about.version,
+  });
+  const loop = createLoop(createCore(core, readClocks()), core.stallMs);
+  const closing: (() => Promise<void>)[] = [];
+  try {
+    const managed = votesHere(config) ? await startRedisServer({ ...redis.server, log }) : null;
+    if (managed !== null) closing.push(() => managed.stop());
+    const scripts = connectScripts({
+      servers: redis.servers,
+      cluster: config.cluster.name,
+      commandTimeoutMs: config.redis.commandTimeoutMs,
+      sink: loop.sink,
+      log,
+      mono: readMono,
+    });
+    closing.push(() => scripts.close());
+    const vip = openAddress(config, loop.sink, log);
+    closing.push(() => vip.port.close());
+    const replication = await openReplication(config, log);
+    closing.push(async () => replication?.close());
+    const peers = await createPeers({
+      self: core.self,
+      cluster: config.cluster.name,
+      tls: config.pki,
+      listen: { host: config.node.address, port: config.ports.peer },
+      answers: answersOf(loop, replication, (target, signal) => ('error' in peers ? Promise.resolve(false) : peers.probe(target, signal))),
+      control: createHandlers({
+        loop,
+        config: { preset: config.lease.preset, vip: config.vip?.address ?? '' },
+        scripts,
+        vipProblem: vip.problem,
+        history: state.history,
+        version: about.version,
+      }),
+      socketPath: join(config.paths.run, 'agent.sock'),
+      sink: loop.sink,
+      log,
+    });
+    if ('error' in peers) throw new StartError(peers.error.message, peers.error.hint);
+    closing.push(() => peers.close());
+    const replicator = replication?.start(peers.fetchManifest, loop.sink) ?? null;
+    closing.push(async () => replicator?.close());
+    const ollama = startOllama(config, loop.sink);
+    closing.push(async () => ollama?.close());
+    const ended = untilEnded(process, log);
+    loop.start({
+      scripts,
+      peers,
+      vip: vip.port,
+      replicator,
+      state: state.port,
+      clock: readClocks,
+      log: (e) => log(e.level, e.event, e.text, e.fields),
+      end: ended.end,
+    });
+    const sampling = sampleLoad(loop.sink);
+    log('info', 'started', `agent of ${config.node.id} in cluster ${config.cluster.name}`, {
+      boot: core.self.boot,
+      preset: config.lease.preset,
+    });
+    const why = await ended.promise;
+    clearInterval(sampling);
+    if (why.exitCode === EXIT.ok) await leave(loop, state.clearClaim);
+    loop.end();
+    if (why.text !== '') throw new StartError(why.text, why.hint, why.exitCode);
+    log('info', 'stopped', 'agent stopped', {});
+    return EXIT.ok;
+  } finally {
+    loop.end();
+    // Last opened, first closed; one that fails must not keep the others open.
+    for (const close of closing.reverse()) await close().catch((error: unknown) => log('warn', 'close', String(error), {}));
+  }
+}
+
+/** What other nodes may ask of this one. */
+function answersOf(loop: Loop, replication: Replication | null, probe: PeerAnswers['probe']): PeerAnswers {
+  const none: Inventory = { version: 0, models: [], refused: null };
+  return {
+    members: () => tableOf(loop.view().state.membership, readClocks()),
+    inventory: () => {
+      const { state } = loop.view();
+      return { inventory: replication?.inventory() ?? none, epoch: state.holder.epoch, boot: state.config.self.boot };
+    },
+    manifest: async (path, digest) => replication?.manifest(path, digest) ?? null,
+    probe,
+  };
+}
+
+function openAddress(config: Config, sink: Sink, log: AgentLog): { port: VipPort; problem: () => string } {
+  const { vip } = config;
+  if (vip === null || vip.driver === 'none') return { port: createNoVip(sink), problem: () => '' };
+  const { driver, address, fence, deadlineScript } = vip;
+  const port = openVip({
+    vip: { driver, address, interface: vip.interface, fence },
+    runDir: config.paths.run,
+    script: deadlineScript,
+    sink,
+    now: readMono,
+    log: (level, event, text) => log(level, event, text, {}),
+  });
+  return { port, problem: () => port.view().problem };
+}
+
+function startOllama(config: Config, sink: Sink): OllamaPort | null {
+  if (config.ollama === null) return null;
+  const { url, probeMs, timeoutMs } = config.ollama;
+  return startOllamaProbes({ url, probeMs, timeoutMs, sink });
+}
+
+type Ended = { readonly exitCode: number; readonly text: string; readonly hint: string };
+
+function untilEnded(process: NodeJS.Process, log: AgentLog): { promise: Promise<Ended>; end: (text: string, hint: string) => void } {
+  const { promise, resolve } = Promise.withResolvers<Ended>();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      log('info', 'stopping', `stopping on ${signal}`, {});
+      resolve({ exitCode: EXIT.ok, text: '', hint: '' });
+    });
+  }
+  return { promise, end: (text, hint) => resolve({ exitCode: EXIT.config, text, hint }) };
+}
+
+/** Gives the role away if it is here, and leaves the cluster; bounded in time. */
+async function leave(loop: Loop, clearClaim: () => void): Promise<void> {
+  await loop.command({ k: 'stop' });
+  const until = readMono() + STOP_MS_MAX;
+  while (readMono() < until) {
+    const tag = loop.view().state.lease.phase.tag;
+    if (tag === 'follower') {
+      clearClaim();
+      // One heartbeat round, so that the peers hear that this node left on purpose.
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** Load in whole multiples of the cores: finer numbers would give every node another order of heirs. */
+function coarseLoad(): number {
+  return Math.round((loadavg()[0] ?? 0) / availableParallelism());
+}
+
+const LOAD_EVERY_MS = 1000;
+
+function sampleLoad(sink: Sink): NodeJS.Timeout {
+  const delay = monitorEventLoopDelay({ resolution: 10 });
+  delay.enable();
+  return setInterval(() => {
+    sink({ k: 'load', loopLagMs: Math.round(delay.percentile(99) / 1e6), load: coarseLoad() });
+    delay.reset();
+  }, LOAD_EVERY_MS);
+}

@@ -1,0 +1,108 @@
+// From the configuration to what the core and the Redis drivers take. Secrets are read here and go no further than the drivers that need them.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import picomatch from 'picomatch';
+import { fenceRequired, leaseConfigOf, redisServersOf } from './config/derive.ts';
+import type { Config } from './config/schema.ts';
+import { readSecret, redisPassword } from './config/secret.ts';
+import type { CoreConfig } from './core/config.ts';
+import { serverNameOf } from './drivers/grpc/tls.ts';
+import type { RedisServerOptions } from './drivers/redis/options.ts';
+import type { ManagedRedisOptions } from './drivers/redis-server/server.ts';
+import type { ClaimFacts } from './drivers/state/files.ts';
+
+// Wakes later than this are stalls of the process, not of its peers. (facts: gossip, stall guard)
+const STALL_MS = 100;
+const RECOVERIES = 2;
+// A start binds the port long before it serves: GPU discovery alone may take half a minute for each backend.
+const OLLAMA_START_MS = 120_000;
+
+/** Facts of this start that no file holds. */
+export type Start = { readonly boot: number; readonly epochOnDisk: number; readonly seed: number; readonly version: string };
+
+/** The core's configuration. */
+export function coreConfigOf(config: Config, start: Start): CoreConfig {
+  const { node, cluster, ollama, vip, ports } = config;
+  const required = ollama?.required ?? [];
+  const places = new Map([...cluster.nodes, ...config.redis.voters].map((p) => [p.id, p.address]));
+  return {
+    self: { node: node.id, boot: start.boot },
+    cluster: cluster.name,
+    address: `${node.address}:${ports.peer}`,
+    version: start.version,
+    candidate: ollama !== null,
+    priority: node.priority,
+    nofailover: node.nofailover,
+    roster: cluster.nodes.map((n) => n.id),
+    peers: [...places].filter(([id]) => id !== node.id).map(([id, address]) => ({ node: id, address: `${address}:${ports.peer}` })),
+    lease: leaseConfigOf(config),
+    health:
+      ollama === null
+        ? null
+        : {
+            probeMs: ollama.probeMs,
+            timeoutMs: ollama.timeoutMs,
+            failures: ollama.failures,
+            recoveries: RECOVERIES,
+            startMs: OLLAMA_START_MS,
+            required,
+          },
+    heartbeatMs: config.gossip.heartbeatMs,
+    stallMs: STALL_MS,
+    vip: vip === null || vip.driver === 'none' ? 'none' : fenceRequired(config) ? 'fence-required' : 'fence-preferred',
+    replication: { include: globs(config.replication.include), exclude: globs(config.replication.exclude), required },
+    seed: start.seed,
+    epochOnDisk: start.epochOnDisk,
+  };
+}
+
+function globs(patterns: readonly string[]): RegExp[] {
+  return patterns.map((p) => picomatch.makeRe(p.includes(':') || p.includes('*') ? p : `${p}:latest`, { bash: true, dot: true }));
+}
+
+/** Everything about the Redis servers: how to reach them, the managed child's options, and what the stop hook must know. */
+export function redisAccessOf(config: Config): {
+  servers: RedisServerOptions[];
+  server: Omit<ManagedRedisOptions, 'log'>;
+  claim: ClaimFacts;
+} {
+  const listed = redisServersOf(config);
+  const { cluster, pki, vip } = config;
+  const managedPassword = config.redis.managed ? redisPassword(readSecret(cluster.secretFile), cluster.name) : '';
+  const servers = listed.map((s, i): RedisServerOptions => {
+    const voter = config.redis.voters[i];
+    const tls =
+      s.tls === null
+        ? null
+        : {
+            ca: pem(s.tls.ca),
+            cert: pem(s.tls.cert),
+            key: pem(s.tls.key),
+            serverName: config.redis.managed && voter !== undefined ? serverNameOf(voter.id, cluster.name) : '',
+          };
+    const password = s.passwordFile === null ? managedPassword : readSecret(s.passwordFile, { minLength: 1 });
+    return { name: s.name, host: s.host, port: s.port, username: password === '' ? '' : s.user, password, tls };
+  });
+  return {
+    servers,
+    server: {
+      dir: join(config.paths.state, 'redis'),
+      runDir: config.paths.run,
+      port: config.redis.port,
+      bind: [config.node.address],
+      cluster: cluster.name,
+      password: managedPassword,
+      tls: pki,
+    },
+    claim: {
+      cluster: cluster.name,
+      driver: vip?.driver ?? 'none',
+      vip: vip === null || vip.driver === 'none' ? null : { address: vip.address, interface: vip.interface },
+      redis: listed.map((s) => ({ ...s })),
+    },
+  };
+}
+
+function pem(path: string | null): string {
+  return path === null ? '' : readFileSync(path, 'utf8');
+}

@@ -1,0 +1,64 @@
+// The parts list of the address: which driver stands behind which part of vip-ports.ts. Composition only; nothing is decided here.
+
+import type { Sink, VipPort } from './agent/ports.ts';
+import { createVip, type VipView } from './agent/vip.ts';
+import type { VipParts } from './agent/vip-ports.ts';
+import { addressOf, openLink } from './drivers/address/link.ts';
+import { watchAddress } from './drivers/address/watch.ts';
+import { watchArp } from './drivers/arp/watch.ts';
+import { openKeepalived } from './drivers/keepalived/keepalived.ts';
+import { openFence } from './drivers/nft/fence.ts';
+import { killSockets } from './drivers/sockets/sockets.ts';
+
+/** The `vip` section of the configuration as far as it matters here. */
+export type VipOptions = {
+  readonly driver: 'keepalived' | 'address';
+  /** With prefix length. */
+  readonly address: string;
+  readonly interface: string;
+  readonly fence: 'required' | 'preferred' | 'off';
+};
+
+/** Starts everything that moves the address. */
+export function openVip(args: {
+  readonly vip: VipOptions;
+  readonly runDir: string;
+  /** Path of the dead-man script. */
+  readonly script: string;
+  readonly sink: Sink;
+  /** CLOCK_MONOTONIC, ms. */
+  readonly now: () => number;
+  readonly log: VipParts['log'];
+  readonly limits?: VipParts['limits'];
+}): VipPort & { view(): VipView } {
+  const { vip, sink, now, log } = args;
+  const common = { sink, now, log, ...(args.limits === undefined ? {} : { limits: args.limits }) };
+
+  const address = addressOf(vip.address);
+  const fence = vip.fence === 'off' ? null : openFence({ interface: vip.interface, vips: [address], now });
+  const keepalived = vip.driver === 'keepalived' ? openKeepalived({ runDir: args.runDir, script: args.script, now, log }) : null;
+  const watch = watchAddress(address);
+  const arp = address.includes(':') ? null : watchArp({ address, interface: vip.interface, sink });
+  const port = createVip({
+    ...common,
+    fence,
+    fenceRequired: vip.fence === 'required',
+    files: keepalived?.files ?? null,
+    keepalived,
+    link: openLink({ vip: vip.address, interface: vip.interface, now }),
+    linkIsActuator: vip.driver === 'address',
+    killSockets: () => killSockets(address),
+    watch,
+    wire: arp === null ? null : (active) => arp.active(active),
+  });
+  return {
+    ...port,
+    async close() {
+      await port.close();
+      arp?.close();
+      watch.close();
+      keepalived?.close();
+      await fence?.end();
+    },
+  };
+}

@@ -1,0 +1,215 @@
+// A control service that answers what a test tells it, on a Unix socket or over TLS, and the answers of a small cluster.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
+import {
+  type CommandReply,
+  type ControlServer,
+  ControlService,
+  type ExplainReply,
+  type HistoryReply,
+  type ModelsReply,
+  type NodeRow,
+  type StatusReply,
+  type SwitchoverCommand,
+} from '../../src/gen/control.ts';
+
+/** What the fake answers; an Error with a gRPC code fails the call, 'hang' never answers. */
+export type Answers = {
+  status: StatusReply | Failure | 'hang';
+  explain: ExplainReply | Failure;
+  history: HistoryReply | Failure;
+  models: ModelsReply | Failure;
+  switchover: CommandReply | Failure | 'hang';
+};
+
+/** A failing call. */
+export type Failure = { readonly code: number; readonly details: string };
+
+/** A running fake. `switchovers` are the commands it received. */
+export type FakeControl = {
+  readonly socket: string;
+  readonly port: number;
+  readonly answers: Answers;
+  readonly switchovers: SwitchoverCommand[];
+  readonly calls: string[];
+  readonly stop: () => void;
+};
+
+/** TLS material of a fake that listens on 127.0.0.1. */
+export type ServerTls = { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer };
+
+/** Starts a fake on a socket in a new directory, and with `tls` on a free port of 127.0.0.1 instead. */
+export async function startFakeControl(answers: Partial<Answers> = {}, tls?: ServerTls): Promise<FakeControl> {
+  const directory = mkdtempSync(join(tmpdir(), 'agentctl-'));
+  const socket = join(directory, 'agent.sock');
+  const fake = { answers: { ...healthyAnswers(), ...answers }, switchovers: [] as SwitchoverCommand[], calls: [] as string[] };
+  const server = new Server();
+  server.addService(ControlService, serviceOf(fake));
+  const credentials =
+    tls === undefined
+      ? ServerCredentials.createInsecure()
+      : ServerCredentials.createSsl(tls.ca, [{ private_key: tls.key, cert_chain: tls.cert }], true);
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync(tls === undefined ? `unix:${socket}` : '127.0.0.1:0', credentials, (error, bound) => {
+      if (error === null) resolve(bound);
+      else reject(error);
+    });
+  });
+  const stop = (): void => {
+    server.forceShutdown();
+    rmSync(directory, { recursive: true, force: true });
+  };
+  return { socket, port, stop, ...fake };
+}
+
+function serviceOf(fake: { answers: Answers; switchovers: SwitchoverCommand[]; calls: string[] }): ControlServer {
+  const handler =
+    (name: keyof Answers) =>
+    // biome-ignore lint/suspicious/noExplicitAny: one handler for five message types
+    (call: ServerUnaryCall<any, any>, callback: sendUnaryData<any>): void => {
+      fake.calls.push(name);
+      if (name === 'switchover') fake.switchovers.push(call.request);
+      const answer = fake.answers[name];
+      if (answer === 'hang') return;
+      if ('code' in answer) callback({ code: answer.code as status, details: answer.details });
+      else callback(null, answer);
+    };
+  return {
+    status: handler('status'),
+    explain: handler('explain'),
+    history: handler('history'),
+    models: handler('models'),
+    switchover: handler('switchover'),
+  };
+}
+
+/** A gRPC failure by name. */
+export function failing(name: keyof typeof status, details: string): Failure {
+  return { code: status[name], details };
+}
+
+/** A row of a healthy standby. */
+export function rowOf(node: string, more: Partial<NodeRow> = {}): NodeRow {
+  return {
+    node,
+    address: `10.77.0.${node.slice(-1)}`,
+    role: 'standby',
+    assignedRole: 'standby',
+    state: 'alive',
+    ollama: 'up',
+    ollamaReason: '',
+    ollamaAgeMs: 900n,
+    epoch: 1795521600251n,
+    vip: 'absent',
+    fence: 'nft',
+    seenMs: 95n,
+    modelsComplete: 5,
+    modelsTotal: 5,
+    bytesBehind: 0n,
+    hot: 2,
+    hotWanted: 2,
+    tags: [],
+    vetoes: [],
+    rank: 0,
+    rttMs: 0.6,
+    version: '0.1.0',
+    ollamaVersion: '0.13.0',
+    ...more,
+  };
+}
+
+/** The answer of gpu2 in a healthy cluster of three. */
+export function statusReply(more: Partial<StatusReply> = {}): StatusReply {
+  return {
+    cluster: 'lab',
+    asked: 'gpu2',
+    viewAgeMs: 12n,
+    epoch: 1795521600251n,
+    holder: 'gpu1',
+    leaseAgeMs: 310n,
+    leaseLeftMs: 1690n,
+    preset: 'standard',
+    ttlMs: 2000,
+    renewMs: 400,
+    pollMs: 150,
+    lockDelayMs: 0,
+    lockDelayWhy: 'nft',
+    vip: '10.77.0.100',
+    vipOwner: 'gpu1',
+    vipOwnerMac: '52:54:00:aa:01:01',
+    vipOwnerAgeMs: 700n,
+    mode: 'normal',
+    reason: 'gpu1 holds the lease; waiting',
+    nodes: [
+      rowOf('gpu1', { role: 'active', assignedRole: 'active', vip: 'present', seenMs: 80n }),
+      rowOf('gpu2', { seenMs: 0n }),
+      rowOf('gpu3'),
+    ],
+    warnings: [],
+    redis: ['gpu1', 'gpu2', 'gpu3'].map((server) => ({
+      server,
+      runId: 'a'.repeat(40),
+      up: true,
+      latencyMs: 0.4,
+      lastError: '',
+      lastReplyAgeMs: 90n,
+    })),
+    splitBrain: false,
+    version: '0.1.0',
+    ...more,
+  };
+}
+
+/** Answers of a healthy cluster. */
+export function healthyAnswers(): Answers {
+  return {
+    status: statusReply(),
+    explain: { node: 'gpu2', mayTakeOver: true, vetoes: [], facts: ['rank 0', 'models 5 of 5'] },
+    history: {
+      entries: [
+        {
+          epoch: 1795521600250n,
+          from: '',
+          to: 'gpu2',
+          cause: 'first',
+          reason: 'the lease was vacant',
+          by: '',
+          atMs: 1795521600250n,
+          phasesMs: { claim: 2.2 },
+        },
+        {
+          epoch: 1795521600251n,
+          from: 'gpu2',
+          to: 'gpu1',
+          cause: 'planned',
+          reason: 'switchover to gpu1',
+          by: 'ann',
+          atMs: 1795525200251n,
+          phasesMs: { revoke: 3.4, claim: 1.9 },
+        },
+      ],
+    },
+    models: {
+      nodes: ['gpu1', 'gpu2', 'gpu3'],
+      models: [
+        {
+          name: 'minicpm-v:8b',
+          sizeBytes: 5_500_000_000n,
+          cells: [
+            { node: 'gpu1', state: 'complete', bytesBehind: 0n, hot: true, manifestDigest: 'a' },
+            { node: 'gpu2', state: 'complete', bytesBehind: 0n, hot: false, manifestDigest: 'a' },
+            { node: 'gpu3', state: 'partial', bytesBehind: 1_200_000_000n, hot: false, manifestDigest: '' },
+          ],
+        },
+        {
+          name: 'qwen3:0.6b',
+          sizeBytes: 522_000_000n,
+          cells: [{ node: 'gpu1', state: 'complete', bytesBehind: 0n, hot: false, manifestDigest: 'b' }],
+        },
+      ],
+    },
+    switchover: { outcome: 'done', text: 'gpu2 is active', vetoes: [], epoch: 1795521600252n, phasesMs: { revoke: 3, claim: 2 } },
+  };
+}

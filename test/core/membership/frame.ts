@@ -1,0 +1,56 @@
+// Complete heartbeats for tests.
+import type { Frame, MembershipEffect } from '../../../src/core/membership/types.ts';
+
+/** A frame as a heartbeat effect describes it. */
+export function frameOf(
+  cluster: string,
+  node: string,
+  boot: number,
+  e: Extract<MembershipEffect, { k: 'heartbeat' }>,
+  isLeft: boolean,
+): Frame {
+  return {
+    v: 1,
+    vMin: 1,
+    cluster,
+    node,
+    boot,
+    inc: e.inc,
+    seq: e.seq,
+    echoSeq: e.echoSeq,
+    echoDelayMs: e.echoDelayMs,
+    role: 'standby',
+    lease: { epoch: 0, holder: '', holderBoot: 0, lastAckAgeMs: 0, leftMs: 0, ttlMs: 0, mode: 'none', lockDelayMs: 0, cause: '', from: '' },
+    view: {
+      candidate: true,
+      nofailover: false,
+      draining: false,
+      priority: 0,
+      ollama: 'up',
+      ollamaReason: '',
+      ollamaVersion: '',
+      ollamaAgeMs: 0,
+      modelsComplete: 0,
+      modelsTotal: 0,
+      bytesBehind: 0,
+      hot: 0,
+      hotWanted: 0,
+      load: 0,
+      loopLagMs: 0,
+      lhm: 0,
+      fence: 'nft',
+      vip: 'none',
+      mac: '',
+      youngMs: 0,
+      vetoes: [],
+      version: '0',
+    },
+    updates: e.updates,
+    digest: e.digest,
+    maxEpoch: 0,
+    rosterVersion: 0,
+    leaving: isLeft,
+    inventoryVersion: 0,
+    serversReached: 0,
+  };
+}

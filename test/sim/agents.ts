@@ -1,0 +1,21 @@
+// The agents of a run, around the core in a given folder: the production one, or a mutant's copy.
+import { type Core, coreAgents } from './core-agent.ts';
+import { type LeaseMachine, leaseAgents } from './lease-agent.ts';
+import type { Cast } from './types.ts';
+
+/** `lease`: nothing but the lease machine. `core`: the whole composed core. */
+export type AgentKind = 'lease' | 'core';
+
+/** URL of the production core's folder. */
+export const PRODUCTION_CORE = new URL('../../src/core/', import.meta.url).href;
+
+/** Loads the agents of a core. */
+export async function castOf(kind: AgentKind, core: string): Promise<Cast> {
+  if (kind === 'lease') {
+    const machine: LeaseMachine = await import(new URL('lease/machine.ts', core).href);
+    return { spawn: leaseAgents(machine), whole: false };
+  }
+  const { createCore, step }: Core = await import(new URL('step.ts', core).href);
+  const { membersOf, tableOf }: Core = await import(new URL('membership/machine.ts', core).href);
+  return { spawn: coreAgents({ createCore, step, membersOf, tableOf }), whole: true };
+}

@@ -1,0 +1,65 @@
+// An agent that is the whole composed core: gossip, health, lease and the decisions between them.
+import type { CoreConfig } from '../../src/core/config.ts';
+import type { Input } from '../../src/core/io.ts';
+import type { membersOf, tableOf } from '../../src/core/membership/machine.ts';
+import type { createCore, step } from '../../src/core/step.ts';
+import type { Now } from '../../src/core/types.ts';
+import { sizeOf } from './size.ts';
+import type { AgentFactory, SimTurn, Spawn } from './types.ts';
+
+/** The production core, or a mutant of it. */
+export type Core = {
+  readonly createCore: typeof createCore;
+  readonly step: typeof step;
+  readonly tableOf: typeof tableOf;
+  readonly membersOf: typeof membersOf;
+};
+
+// The real loop looks at least this often, whatever the core asks for.
+const GUARD_TICK_MS = 50;
+
+function configOf({ self, roster, lease, seed, epochOnDisk }: Spawn): CoreConfig {
+  return {
+    self,
+    cluster: 'sim',
+    address: `${self.node}:11440`,
+    version: 'sim',
+    candidate: true,
+    priority: 0,
+    nofailover: false,
+    roster,
+    peers: roster.filter((node) => node !== self.node).map((node) => ({ node, address: `${node}:11440` })),
+    lease,
+    health: { probeMs: 1000, timeoutMs: 2000, failures: 3, recoveries: 2, startMs: 60_000, required: [] },
+    heartbeatMs: 200,
+    stallMs: 100,
+    vip: lease.fenceRequired ? 'fence-required' : 'fence-preferred',
+    replication: { include: [/.*/], exclude: [], required: [] },
+    seed,
+    epochOnDisk,
+  };
+}
+
+/** Agents around this core. */
+export function coreAgents(core: Core): AgentFactory {
+  return (spawn) => {
+    let state = core.createCore(configOf(spawn), spawn.now);
+    const turn = (input: Input, now: Now): SimTurn => {
+      const { state: next, effects, desired, wakeAt, reason } = core.step(state, input, now);
+      state = next;
+      return {
+        effects,
+        lease: desired.lease,
+        acting: desired.vip.on,
+        wakeAt: Math.min(wakeAt, now.mono + GUARD_TICK_MS),
+        reason,
+      };
+    };
+    return {
+      turn,
+      size: () => sizeOf(state),
+      table: (now) => core.tableOf(state.membership, now),
+      members: () => core.membersOf(state.membership),
+    };
+  };
+}
