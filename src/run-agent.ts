@@ -245,12 +245,15 @@ function coarseLoad(): number {
 }
 
 const LOAD_EVERY_MS = 1000;
+// The monitor is a timer of its own: at 10 ms it would cost more than everything else an idle agent does.
+const LAG_RESOLUTION_MS = 50;
 
 function sampleLoad(sink: Sink): NodeJS.Timeout {
-  const delay = monitorEventLoopDelay({ resolution: 10 });
+  const delay = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
   delay.enable();
   return setInterval(() => {
-    sink({ k: 'load', loopLagMs: Math.round(delay.percentile(99) / 1e6), load: coarseLoad() });
+    const loopLagMs = Math.max(0, Math.round(delay.percentile(99) / 1e6) - LAG_RESOLUTION_MS);
+    sink({ k: 'load', loopLagMs, load: coarseLoad() });
     delay.reset();
   }, LOAD_EVERY_MS);
 }

@@ -11,6 +11,7 @@ import type { Command, CommandResult, Desired, Effect, Input } from '../core/io.
 import type { CoreState } from '../core/state.ts';
 import { step } from '../core/step.ts';
 import type { Now } from '../core/types.ts';
+import { readMono } from './clock.ts';
 import type { PeersPort, ReplicatorPort, ScriptsPort, Sink, StatePort, VipPort } from './ports.ts';
 
 /** Everything the loop talks to. `replicator` is null on a node without a model store. */
@@ -112,13 +113,13 @@ export function createLoop(core: CoreState, stallMs: number): Loop {
       p.vip.apply(desired.vip);
       p.replicator?.apply(desired.replicate);
     }
-    arm(p, wakeAt);
+    arm(wakeAt);
   }
 
-  function arm(p: LoopPorts, wakeAt: number): void {
+  function arm(wakeAt: number): void {
     if (timer !== null) clearTimeout(timer);
     // setTimeout counts whole ms and rounds down: an early wake would be a turn for nothing.
-    const delayMs = Math.max(0, Math.ceil(wakeAt - p.clock().mono));
+    const delayMs = Math.max(0, Math.ceil(wakeAt - readMono()));
     dueAt = wakeAt;
     timer = setTimeout(() => turn(true), delayMs);
   }

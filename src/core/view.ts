@@ -93,11 +93,14 @@ export function heirOf(s: CoreState, now: Now): NodeId | null {
   return bestHeir(selfCandidate(s, now), membersOf(s.membership));
 }
 
-/** Place of this node among the heirs of `holder`, 0 = first. */
+// The lease polls slowly from this rank on: who can never claim (a witness) need not watch closely.
+const FIRST_FAR_RANK = 2;
+
+/** Place of this node among the heirs of `holder`, 0 = first; behind all of them when it is none. */
 export function rankOf(s: CoreState, now: Now): number {
   const order = heirs(selfCandidate(s, now), membersOf(s.membership), s.holder.node === s.config.self.node ? '' : s.holder.node);
   const at = order.findIndex((c) => c.node === s.config.self.node);
-  return at < 0 ? order.length : at;
+  return at < 0 ? Math.max(order.length, FIRST_FAR_RANK) : at;
 }
 
 /** What this node believes of the lease. */

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { AgentKind } from './agents.ts';
 import type { Filter } from './plan.ts';
-import { addTallies, emptyTally, type Tally } from './tally.ts';
+import { addTally, emptyTally, type Tally } from './tally.ts';
 import type { Task, TaskDone, WorkerSetup } from './worker.ts';
 
 /** What to run. */
@@ -25,7 +25,7 @@ export type Campaign = {
 export async function runCampaign(campaign: Campaign): Promise<Tally> {
   const { core, kind, filter, seeds, chunk } = campaign;
   const setup: WorkerSetup = { core, kind, filter };
-  let tally = emptyTally();
+  const tally = emptyTally();
   let next = 0;
   const take = (): Task | null => {
     if (next >= seeds || tally.failures.length >= campaign.failuresMax) return null;
@@ -40,7 +40,7 @@ export async function runCampaign(campaign: Campaign): Promise<Tally> {
     try {
       for (let task = take(); task !== null; task = take()) {
         const { tally: more } = await ask(worker, task);
-        tally = addTallies(tally, more);
+        addTally(tally, more);
         campaign.progress?.(tally);
       }
     } finally {

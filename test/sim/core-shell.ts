@@ -21,7 +21,7 @@ export function createShell(): Shell {
   return {
     linked: (a, b) => streams.open.has(pairOf(a, b)),
     started(world, host) {
-      fact(world, host, { k: 'fence', kind: host.fence ? 'nft' : 'none' }, 1);
+      fact(world, host, { k: 'fence', kind: host.fence ? 'nft' : 'script' }, 1);
       fact(world, host, { k: 'evidence', evidence: { k: 'conn', up: true } }, 2);
       probe(world, host, host.inc);
     },

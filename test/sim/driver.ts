@@ -8,7 +8,6 @@ import { type Call, type Delivery, fail, itemOf, note, type World } from './worl
 /** Later than this the loop has stalled. */
 const STALL_MS = 100;
 const SPIN_MAX = 200;
-const spins = new WeakMap<World, { at: number; count: number }>();
 
 /** Gives a fact to a process; a paused one gets it later, a dead one never. */
 export function deliver(world: World, host: Host, inc: number, delivery: Delivery): void {
@@ -177,12 +176,18 @@ function fire(world: World, host: Host): void {
     arm(world, host, wakeAt);
     return;
   }
-  const spin = spins.get(world) ?? { at: 0, count: 0 };
-  spin.count = world.t - spin.at < 1 ? spin.count + 1 : 0;
-  if (spin.count === 0) spin.at = world.t;
-  spins.set(world, spin);
-  if (spin.count > SPIN_MAX) fail(world, 'total', `${host.id} wakes again and again without any progress`);
+  noticeSpin(world, host);
   step(world, host, { k: 'tick' }, null);
+}
+
+function noticeSpin(world: World, host: Host): void {
+  const { spin } = world;
+  if (world.t - spin.at >= 1) {
+    spin.at = world.t;
+    spin.count = 0;
+  }
+  spin.count += 1;
+  if (spin.count > SPIN_MAX) fail(world, 'total', `${host.id} wakes again and again without any progress`);
 }
 
 /** A stopped process runs again: it finds its timers late and its sockets full. */
@@ -216,6 +221,6 @@ function beginStall(world: World, host: Host, lateMs: number): void {
 }
 
 /** A fact in a few words. */
-export function inputText(input: Input): string {
+function inputText(input: Input): string {
   return JSON.stringify(input);
 }

@@ -41,7 +41,6 @@ export type Host = {
   effectsEpoch: number;
   vip: 'on' | 'off' | 'dropping';
   vipVersion: number;
-  activeSince: number;
 };
 
 /** Monotonic clock of a host, ms. It stands still while the host is frozen. */
@@ -99,6 +98,5 @@ export function createHost(index: number, agents: number, random: Random, rateEr
     effectsEpoch: 0,
     vip: 'off',
     vipVersion: 0,
-    activeSince: -1,
   };
 }

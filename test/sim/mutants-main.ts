@@ -2,12 +2,15 @@
 import { writeFileSync } from 'node:fs';
 import { MUTANTS } from './mutants/all.ts';
 import { type Hunted, hunt } from './mutants/hunt.ts';
+import { makeMutant } from './mutants/mutant.ts';
 
 async function main(env: NodeJS.ProcessEnv): Promise<number> {
   const only = env.ONLY === undefined || env.ONLY === '' ? null : env.ONLY.split(',');
   const unknown = only?.filter((id) => !MUTANTS.some((m) => m.id === id)) ?? [];
   if (unknown.length > 0)
     throw new Error(`ONLY names unknown mutants: ${unknown.join(', ')}; known are ${MUTANTS.map((m) => m.id).join(', ')}`);
+  // A patch that does not fit any more is told before an hour of hunting, not after it.
+  for (const mutant of MUTANTS) makeMutant(mutant).remove();
   const mutants: Hunted[] = [];
   for (const mutant of MUTANTS) {
     if (only !== null && !only.includes(mutant.id)) continue;

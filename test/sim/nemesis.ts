@@ -164,7 +164,7 @@ function flipFence(world: World, host: Host): void {
   const flip = () => {
     if (host.inc !== inc || host.agent === null) return;
     if (host.pausedUntil > world.t || host.frozenSince >= 0) world.queue.push(Math.max(host.pausedUntil, world.t + 50) + 0.2, flip);
-    else step(world, host, { k: 'fence', kind: host.fence ? 'none' : 'nft' }, null);
+    else step(world, host, { k: 'fence', kind: host.fence ? 'script' : 'nft' }, null);
   };
   flip();
 }

@@ -19,8 +19,8 @@ import { watchTimes } from './times.ts';
 import type { Cast, RunOptions, RunResult } from './types.ts';
 import { createWorld, itemOf, note, type World } from './world.ts';
 
-/** Length of the part with faults, ms. */
-export const STORM_MS = 48_000;
+// Length of the part with faults.
+const STORM_MS = 48_000;
 const SETTLED_MS = 3000;
 const SAMPLE_MS = 7000;
 

@@ -13,19 +13,21 @@ export type Failure = {
   readonly text: string;
 };
 
-/** Sums of runs. Times in ms. */
+type Lists = Record<string, number[]>;
+
+/** Sums of runs; grows in place, since a long campaign collects millions of times. Times in ms. */
 export type Tally = {
-  readonly seeds: number;
-  readonly failures: readonly Failure[];
-  readonly activeShare: number;
-  readonly elections: number;
-  readonly failsafeExtensions: number;
-  readonly epochRegressions: number;
-  readonly turns: number;
-  /** By preset: failovers and handovers of clean runs, and failovers of all others. */
-  readonly failover: Readonly<Record<string, readonly number[]>>;
-  readonly handover: Readonly<Record<string, readonly number[]>>;
-  readonly stormFailover: readonly number[];
+  seeds: number;
+  readonly failures: Failure[];
+  activeShare: number;
+  elections: number;
+  failsafeExtensions: number;
+  epochRegressions: number;
+  turns: number;
+  /** By preset: failovers and handovers of clean runs; then the failovers of all others. */
+  readonly failover: Lists;
+  readonly handover: Lists;
+  readonly stormFailover: number[];
 };
 
 /** Nothing run yet. */
@@ -44,49 +46,46 @@ export function emptyTally(): Tally {
   };
 }
 
-type Lists = Readonly<Record<string, readonly number[]>>;
-
-function joined(a: Lists, b: Lists): Lists {
-  const out: Record<string, readonly number[]> = { ...a };
-  for (const [key, list] of Object.entries(b)) out[key] = [...(out[key] ?? []), ...list];
-  return out;
+function append<T>(to: T[], more: readonly T[]): void {
+  for (const item of more) to.push(item);
 }
 
-/** Both together. */
-export function addTallies(a: Tally, b: Tally): Tally {
-  return {
-    seeds: a.seeds + b.seeds,
-    failures: [...a.failures, ...b.failures],
-    activeShare: a.activeShare + b.activeShare,
-    elections: a.elections + b.elections,
-    failsafeExtensions: a.failsafeExtensions + b.failsafeExtensions,
-    epochRegressions: a.epochRegressions + b.epochRegressions,
-    turns: a.turns + b.turns,
-    failover: joined(a.failover, b.failover),
-    handover: joined(a.handover, b.handover),
-    stormFailover: [...a.stormFailover, ...b.stormFailover],
-  };
+function appendLists(to: Lists, more: Readonly<Record<string, readonly number[]>>): void {
+  for (const [key, list] of Object.entries(more)) {
+    to[key] ??= [];
+    append(to[key], list);
+  }
 }
 
-/** One more run. */
-export function addRun(tally: Tally, options: RunOptions, result: RunResult): Tally {
+/** Adds the sums of other runs. */
+export function addTally(to: Tally, more: Tally): void {
+  to.seeds += more.seeds;
+  to.activeShare += more.activeShare;
+  to.elections += more.elections;
+  to.failsafeExtensions += more.failsafeExtensions;
+  to.epochRegressions += more.epochRegressions;
+  to.turns += more.turns;
+  append(to.failures, more.failures);
+  append(to.stormFailover, more.stormFailover);
+  appendLists(to.failover, more.failover);
+  appendLists(to.handover, more.handover);
+}
+
+/** Adds one run. */
+export function addRun(to: Tally, { seed, preset, servers, mode }: RunOptions, result: RunResult): void {
   const { violation } = result;
-  const { seed, preset, servers, mode } = options;
-  const failures: Failure[] =
-    violation === null ? [] : [{ seed, preset, servers, mode, invariant: violation.invariant, atMs: violation.at, text: violation.text }];
-  const clean = mode === 'clean';
-  return addTallies(tally, {
-    seeds: 1,
-    failures,
-    activeShare: result.activeShare,
-    elections: result.elections,
-    failsafeExtensions: result.failsafeExtensions,
-    epochRegressions: result.epochRegressions,
-    turns: result.turns,
-    failover: clean ? { [preset]: result.failoverMs } : {},
-    handover: clean ? { [preset]: result.handoverMs } : {},
-    stormFailover: clean ? [] : result.failoverMs,
-  });
+  to.seeds += 1;
+  to.activeShare += result.activeShare;
+  to.elections += result.elections;
+  to.failsafeExtensions += result.failsafeExtensions;
+  to.epochRegressions += result.epochRegressions;
+  to.turns += result.turns;
+  if (mode === 'clean') {
+    appendLists(to.failover, { [preset]: result.failoverMs });
+    appendLists(to.handover, { [preset]: result.handoverMs });
+  } else append(to.stormFailover, result.failoverMs);
+  if (violation === null) return;
+  to.failures.push({ seed, preset, servers, mode, invariant: violation.invariant, atMs: violation.at, text: violation.text });
 }
 
 /** Three points of a distribution, ms; null when nothing was measured. */

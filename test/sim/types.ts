@@ -24,7 +24,7 @@ export type SimAgent = {
   /** Its membership table, for the exchange of tables; whole-core agents only. */
   readonly table?: (now: Now) => readonly MemberUpdate[];
   /** What it believes of the others; whole-core agents only. */
-  readonly members?: () => readonly Pick<Member, 'node' | 'boot' | 'state'>[];
+  readonly members?: () => readonly Pick<Member, 'node' | 'boot' | 'state' | 'accusers'>[];
 };
 
 /** What gossip would tell a lease-only agent; written by the world, read by the agent at every turn. A whole-core agent has its own gossip and ignores it. */

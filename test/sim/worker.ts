@@ -20,10 +20,10 @@ const { core, kind, filter } = workerData as WorkerSetup;
 const cast = await castOf(kind, core);
 
 port.on('message', ({ first, count }: Task) => {
-  let tally = emptyTally();
+  const tally = emptyTally();
   for (let seed = first; seed < first + count; seed++) {
     const options = optionsOf(seed, filter);
-    tally = addRun(tally, options, runSeed(options, cast));
+    addRun(tally, options, runSeed(options, cast));
   }
   const done: TaskDone = { tally };
   port.postMessage(done);

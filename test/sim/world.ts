@@ -91,6 +91,8 @@ export type World = {
   calm: boolean;
   violation: Violation | null;
   turns: number;
+  /** Timers that fired within one ms: a core that asks to wake in the past would never let time pass. */
+  readonly spin: { at: number; count: number };
 };
 
 /** Item of an array that must be there; a missing one is a bug of the simulator. */
@@ -164,5 +166,6 @@ export function createWorld(
     calm: false,
     violation: null,
     turns: 0,
+    spin: { at: 0, count: 0 },
   };
 }

@@ -7,9 +7,11 @@ import type { NodeId, Now } from '../types.ts';
 import { nodeOf } from '../types.ts';
 import { becomeActive } from './holder.ts';
 import { ripeAt } from './observe.ts';
+import { mayReplace, metaText, rosterOf } from './roster.ts';
 import { bits, type Claiming, type Draft, learnEpoch, readAll, takeNonce, takeOps } from './state.ts';
 import { between, majorityOf, nextRandom } from './timing.ts';
-import type { LeaseMeta, ScriptCode } from './types.ts';
+import type { ScriptCode } from './types.ts';
+import { isWeaker } from './wrap.ts';
 
 /** One turn of a follower: poll, and claim when due. Returns when to look again. */
 export function stepFollower(d: Draft, now: Now): number {
@@ -24,7 +26,8 @@ function majorityRipeAt(d: Pick<Draft, 'servers' | 'failing' | 'self' | 'stepped
   for (let i = 0; i < d.config.servers; i++) {
     const seen = d.servers[i];
     // A server that does not answer cannot acknowledge: its old record must not count as ripe.
-    if (seen != null && (d.failing & (1 << i)) === 0) times.push(ripeAt(seen, d.self.node, d.steppedDown, d.config));
+    if (seen == null || (d.failing & (1 << i)) !== 0 || !mayReplace(seen, d.self.node)) continue;
+    times.push(ripeAt(seen, d.self.node, d.steppedDown, d.config));
   }
   times.sort((a, b) => a - b);
   return times[majorityOf(d.config.servers) - 1] ?? Number.POSITIVE_INFINITY;
@@ -40,6 +43,10 @@ function isHeir(d: Draft): boolean {
 /** The single choke point of every claim. Returns the moment it should be asked again, Infinity when only a new fact can help. */
 function claimIfDue(d: Draft, now: Now): number {
   const ripe = majorityRipeAt(d);
+  if (!rosterOf(d).nodes.includes(d.self.node)) {
+    d.reason = 'watching, may not take over: not in the roster of the lease';
+    return Number.POSITIVE_INFINITY;
+  }
   if (ripe === Number.POSITIVE_INFINITY) {
     d.reason = 'watching: no majority of servers has been observed yet';
     return ripe;
@@ -96,20 +103,15 @@ function sendClaim(d: Draft, now: Now, waitedMs: number): void {
   let ripe = 0;
   for (let i = 0; i < d.config.servers; i++) {
     const seen = d.servers[i];
-    if (seen != null && (d.failing & (1 << i)) === 0 && ripeAt(seen, d.self.node, d.steppedDown, d.config) <= now.mono) ripe |= 1 << i;
+    if (seen == null || (d.failing & (1 << i)) !== 0 || !mayReplace(seen, d.self.node)) continue;
+    if (ripeAt(seen, d.self.node, d.steppedDown, d.config) <= now.mono) ripe |= 1 << i;
   }
   const epoch = freshEpoch(d, now, ripe);
   learnEpoch(d, epoch);
   const lockDelayMs = d.ctx.fence ? 0 : d.config.lockDelayMs;
-  const roster = d.ctx.roster;
-  const metaOf: LeaseMeta = {
-    addr: d.ctx.address,
-    ttl: d.config.ttlMs,
-    lockDelay: lockDelayMs,
-    roster,
-    rosterVersion: d.ctx.rosterVersion,
-  };
-  const meta = JSON.stringify(metaOf);
+  const known = rosterOf(d);
+  const roster = known.nodes;
+  const meta = metaText(d, lockDelayMs, { nodes: roster, version: known.version + 1 });
   const firstOp = takeOps(d);
   for (let i = 0; i < d.config.servers; i++) {
     const seen = d.servers[i];
@@ -132,6 +134,7 @@ function sendClaim(d: Draft, now: Now, waitedMs: number): void {
     trust: d.servers.map(() => null),
     roster,
     waitedMs,
+    weaker: isWeaker(d, epoch),
     ...causeOf(d, ripe),
   };
   d.reason = `claiming epoch ${epoch} on ${bits(ripe)} of ${d.config.servers} servers`;

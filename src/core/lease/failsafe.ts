@@ -5,6 +5,7 @@
 // The shape is Patroni's failsafe_mode; a quorum is not enough without grants on the claim side.
 import type { NodeId, Now } from '../types.ts';
 import { failClaim } from './contender.ts';
+import { rosterOf, votersOf } from './roster.ts';
 import { type Draft, learnEpoch } from './state.ts';
 import { waitMs } from './timing.ts';
 import type { LeaseInput } from './types.ts';
@@ -22,7 +23,7 @@ export function askFailsafe(d: Draft, now: Now): number {
   const from = phase.redisAckAt + 1.5 * d.config.renewMs;
   if (now.mono < from) return from;
   if (now.mono < phase.nextFailsafeAt) return phase.nextFailsafeAt;
-  const others = phase.roster.filter((node) => node !== d.self.node);
+  const others = votersOf(phase).filter((node) => node !== d.self.node);
   d.round += 1;
   for (const to of others) {
     d.effects.push({ k: 'failsafe', to, epoch: phase.epoch, ttlMs: d.config.ttlMs, lockDelayMs: phase.lockDelayMs, round: d.round });
@@ -65,7 +66,7 @@ export function failsafeAsked(d: Draft, ask: Request, now: Now): void {
     answer('nack', phase.epoch);
     return;
   }
-  if (!isMember(d.ctx.roster, ask.from) || ask.ttlMs + ask.lockDelayMs > PROMISE_MS_MAX) {
+  if (!rosterOf(d).nodes.includes(ask.from) || ask.ttlMs + ask.lockDelayMs > PROMISE_MS_MAX) {
     answer('not_in_roster', 0);
     return;
   }
@@ -77,10 +78,6 @@ export function failsafeAsked(d: Draft, ask: Request, now: Now): void {
   d.promise = { node: ask.from, boot: ask.boot, epoch: ask.epoch, until };
   answer('accepted', 0);
   d.reason = `promised ${ask.from} to stay back while Redis is away`;
-}
-
-function isMember(roster: readonly NodeId[], node: NodeId): boolean {
-  return roster.includes(node);
 }
 
 /** The promised holder says first-hand that it is done: the promise ends early, for exactly that epoch. */

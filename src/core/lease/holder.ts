@@ -7,7 +7,8 @@ import type { Now } from '../types.ts';
 import { askFailsafe } from './failsafe.ts';
 import { ripeAt } from './observe.ts';
 import { type Active, bits, type Claiming, type Draft, type Round, type Skew, takeNonce, takeOps } from './state.ts';
-import { majorityOf } from './timing.ts';
+import { settleRoster } from './roster.ts';
+import { majorityOf, waitMs } from './timing.ts';
 import type { ScriptCode, YieldCause } from './types.ts';
 
 // A machine that stood still has a monotonic clock that stood still too; the other two clocks show it. (facts: 250 ms)
@@ -22,6 +23,8 @@ export function becomeActive(d: Draft, claim: Claiming, now: Now): void {
     lockDelayMs: claim.lockDelayMs,
     meta: claim.meta,
     roster: claim.roster,
+    changing: null,
+    actFrom: claim.weaker ? now.mono + waitMs(d.config.ttlMs, d.config.driftPpm) : Number.NEGATIVE_INFINITY,
     validUntil: claim.sentAt + d.config.ttlMs,
     redisAckAt: claim.sentAt,
     skew: claim.skew,
@@ -36,6 +39,7 @@ export function becomeActive(d: Draft, claim: Claiming, now: Now): void {
   };
   // A leftover promise to an earlier holder must not demote the new one.
   d.promise = null;
+  d.atLarge = [];
   d.effects.push({
     k: 'event',
     event: {
@@ -54,6 +58,7 @@ export function becomeActive(d: Draft, claim: Claiming, now: Now): void {
 export function mayAct(phase: Active, guardMs: number, now: Now): boolean {
   return (
     !phase.lapsed &&
+    now.mono >= phase.actFrom &&
     now.mono < phase.validUntil - guardMs &&
     phase.revalidateFrom === Number.NEGATIVE_INFINITY &&
     !stoodStill(phase.skew, now)
@@ -83,7 +88,10 @@ export function stepActive(d: Draft, phase: Active, now: Now): number {
   d.reason = after.failsafeOn
     ? `active under epoch ${after.epoch} by the members' failsafe, Redis has no majority`
     : `active under epoch ${after.epoch}`;
-  return Math.min(after.nextRenewAt, after.validUntil - d.config.guardMs, wakeFailsafe);
+  const wakeAt = Math.min(after.nextRenewAt, after.validUntil - d.config.guardMs, wakeFailsafe);
+  if (now.mono >= after.actFrom) return wakeAt;
+  d.reason += `, not acting for ${Math.ceil(after.actFrom - now.mono)} ms more: a stale holder would be the stronger one on the wire`;
+  return Math.min(wakeAt, after.actFrom);
 }
 
 function stepLapsed(d: Draft, phase: Active, now: Now): number {
@@ -200,6 +208,7 @@ function extend(d: Draft, phase: Active, round: Round, now: Now): void {
     validUntil,
     redisAckAt: Math.max(phase.redisAckAt, round.sentAt),
     skew: newest ? round.skew : phase.skew,
+    changing: settleRoster(d, phase, round),
     failsafe: null,
     failsafeOn: false,
     lapsed: phase.lapsed && !restored,

@@ -20,14 +20,23 @@ import { claimAnswered, failClaim, settleClaim, stepFollower } from './contender
 import { endPromise, failsafeAnswered, failsafeAsked } from './failsafe.ts';
 import { depose, mayAct, renewAnswered, startYield, stepActive } from './holder.ts';
 import { observe } from './observe.ts';
+import { changeRoster, learnRoster } from './roster.ts';
 import { type Draft, type LeaseState, learnEpoch, readAll } from './state.ts';
-import type { LeaseConfig, LeaseContext, LeaseDesired, LeaseEffect, LeaseInput, LeaseSelf, ScriptCode, Snap } from './types.ts';
+import type { LeaseConfig, LeaseContext, LeaseDesired, LeaseEffect, LeaseInput, LeaseSelf, Roster, ScriptCode, Snap } from './types.ts';
+import { noticeOwner, ownerDone } from './wrap.ts';
 import { effectsEnded, releaseAnswered, stepYielding } from './yielding.ts';
 
 const STEPPED_DOWN_MAX = 64;
 
-/** A fresh follower. `epochOnDisk` is the highest epoch this node ever persisted; `seed` feeds the back-off. */
-export function createLease(self: LeaseSelf, config: LeaseConfig, now: Now, seed: number, epochOnDisk: number): LeaseState {
+/** A fresh follower. `epochOnDisk` and `rosterOnDisk` are the highest this node ever persisted; `seed` feeds the back-off. */
+export function createLease(
+  self: LeaseSelf,
+  config: LeaseConfig,
+  now: Now,
+  seed: number,
+  epochOnDisk: number,
+  rosterOnDisk: Roster | null = null,
+): LeaseState {
   return {
     self,
     me: `${self.node}#${self.boot}`,
@@ -41,6 +50,8 @@ export function createLease(self: LeaseSelf, config: LeaseConfig, now: Now, seed
     failing: 0,
     steppedDown: [],
     promise: null,
+    roster: rosterOnDisk,
+    atLarge: [],
     nextPollAt: now.mono,
     backoffUntil: now.mono,
     lastStepAt: now.mono,
@@ -107,6 +118,9 @@ function take(d: Draft, input: LeaseInput, now: Now): void {
     case 'yield':
       if (d.phase.tag === 'active') startYield(d, d.phase, input.cause, input.heir, now);
       break;
+    case 'roster':
+      changeRoster(d, input.nodes, now);
+      break;
     case 'fenceLost':
       fenceLost(d, now);
       break;
@@ -119,6 +133,8 @@ function takeReply(d: Draft, server: number, op: number, code: ScriptCode, snap:
   const seen = observe(d.servers[server] ?? null, snap, now.mono, d.config);
   d.servers = d.servers.map((s, i) => (i === server ? seen : s));
   learnEpoch(d, Number(snap.hi === '' ? 0 : snap.hi));
+  learnRoster(d, seen);
+  noticeOwner(d, snap);
   answered(d, server, op, code, snap.run, now);
 }
 
@@ -132,6 +148,7 @@ function answered(d: Draft, server: number, op: number, code: ScriptCode | 'fail
 
 function doneFirstHand(d: Draft, from: string, boot: number, epoch: number, now: Now): void {
   endPromise(d, from, boot, epoch);
+  ownerDone(d, from, epoch);
   d.steppedDown = [{ node: from, boot, epoch, at: now.mono }, ...d.steppedDown.filter((s) => s.node !== from)].slice(0, STEPPED_DOWN_MAX);
   d.nextPollAt = Math.min(d.nextPollAt, now.mono);
 }

@@ -1,7 +1,7 @@
 // The lease machine's state: one union of phases, each with the data that is valid only then.
 import type { NodeId } from '../types.ts';
 import type { Observation, SteppedDown } from './observe.ts';
-import type { LeaseConfig, LeaseContext, LeaseEffect, LeaseSelf, YieldCause } from './types.ts';
+import type { LeaseConfig, LeaseContext, LeaseEffect, LeaseSelf, Roster, YieldCause } from './types.ts';
 
 /** Boot clock and wall clock, each minus the monotonic clock: constant unless the machine stood still or a clock was stepped. */
 export type Skew = { readonly boot: number; readonly wall: number };
@@ -48,6 +48,8 @@ export type Claiming = {
   readonly from: NodeId | '';
   readonly cause: 'first' | 'expired' | 'released' | 'handover';
   readonly waitedMs: number;
+  /** Somebody may still act whose epoch is the stronger VRRP priority (wrap.ts). */
+  readonly weaker: boolean;
 };
 
 /** Holder of `epoch`; it acts while its validity lasts, and is "lapsed" afterwards for up to 3 T. */
@@ -57,7 +59,11 @@ export type Active = {
   readonly lockDelayMs: number;
   readonly meta: string;
   readonly roster: readonly NodeId[];
+  /** A change of the roster on its way: the roster before it, when it was first sent, whether a majority carries it. */
+  readonly changing: { readonly before: readonly NodeId[]; readonly since: number; readonly carried: boolean } | null;
   readonly validUntil: number;
+  /** Nothing acts before this moment; -Infinity = at once. */
+  readonly actFrom: number;
   /** Send time of the newest round a majority of Redis acknowledged. */
   readonly redisAckAt: number;
   /** Send time of the newest acknowledged round, Redis or failsafe, and its skew. */
@@ -107,6 +113,10 @@ export type LeaseState = {
   readonly failing: number;
   readonly steppedDown: readonly SteppedDown[];
   readonly promise: Standing | null;
+  /** Newest roster that any record named; null = none did yet. */
+  readonly roster: Roster | null;
+  /** Owners that were seen and have not said that they are done. */
+  readonly atLarge: readonly { readonly o: string; readonly e: number }[];
   readonly nextPollAt: number;
   readonly backoffUntil: number;
   readonly lastStepAt: number;

@@ -37,6 +37,9 @@ export type LeaseMeta = {
   readonly rosterVersion: number;
 };
 
+/** The nodes that may ever claim, as one record names them. A higher version is newer; under one version the higher epoch is. */
+export type Roster = { readonly epoch: number; readonly version: number; readonly nodes: readonly NodeId[] };
+
 /** One script call. The driver adds the key; arguments follow facts of the Lua headers in this order. */
 export type ScriptCall =
   | { readonly script: 'read'; readonly nonce: string }
@@ -100,7 +103,7 @@ export type LeaseContext = {
   readonly suspicious: boolean;
   /** The kernel fence was proven on this node. */
   readonly fence: boolean;
-  /** All nodes that may ever claim, self included. */
+  /** Nodes that may ever claim while no record has named any: the roster of the very first claim. */
   readonly roster: readonly NodeId[];
   readonly rosterVersion: number;
   readonly address: string;
@@ -137,6 +140,8 @@ export type LeaseInput =
   | { readonly k: 'ended'; readonly epoch: number }
   /** The holder is to give up its role; `heir` '' = anyone but the order of ranks. */
   | { readonly k: 'yield'; readonly heir: NodeId | ''; readonly cause: YieldCause }
+  /** The holder is to make this the roster; ignored while it lapsed, or an earlier change is under way. */
+  | { readonly k: 'roster'; readonly nodes: readonly NodeId[] }
   /** The kernel fence of this node was lost. */
   | { readonly k: 'fenceLost' };
 
@@ -181,7 +186,16 @@ export type LeaseEvent =
   | { readonly k: 'lapsed'; readonly epoch: number }
   | { readonly k: 'restored'; readonly epoch: number }
   | { readonly k: 'yielding'; readonly epoch: number; readonly heir: NodeId | ''; readonly cause: YieldCause }
-  | { readonly k: 'released'; readonly epoch: number; readonly heir: NodeId | ''; readonly revokeMs: number }
+  /** `revokeMs`: until the effects had ended; `releaseMs`: until a majority knew. */
+  | {
+      readonly k: 'released';
+      readonly epoch: number;
+      readonly heir: NodeId | '';
+      readonly revokeMs: number;
+      readonly releaseMs: number;
+    }
+  /** A majority of servers carries the new roster. */
+  | { readonly k: 'rosterChanged'; readonly version: number; readonly nodes: readonly NodeId[] }
   | { readonly k: 'deposed'; readonly epoch: number }
   | { readonly k: 'failsafe'; readonly epoch: number; readonly on: boolean };
 

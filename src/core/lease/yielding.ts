@@ -58,9 +58,11 @@ export function releaseAnswered(d: Draft, phase: Yielding, server: number, op: n
 }
 
 function announce(d: Draft, phase: Yielding, now: Now, firstHand: boolean): void {
+  const endedAt = phase.release?.sentAt ?? now.mono;
+  const revokeMs = endedAt - phase.since;
+  d.effects.push({ k: 'event', event: { k: 'released', epoch: phase.epoch, heir: phase.heir, revokeMs, releaseMs: now.mono - endedAt } });
   if (firstHand) d.effects.push({ k: 'stepDown', epoch: phase.epoch });
   if (phase.heir !== '' && phase.heir !== d.self.node) d.effects.push({ k: 'handover', to: phase.heir, epoch: phase.epoch });
-  d.effects.push({ k: 'event', event: { k: 'released', epoch: phase.epoch, heir: phase.heir, revokeMs: now.mono - phase.since } });
   d.phase = { tag: 'follower' };
   // A fence lost without another heir is released to oneself: the next epoch announces the delay.
   d.backoffUntil = phase.heir === d.self.node ? now.mono : now.mono + FORMER_HOLDER_BACKOFF_MS;

@@ -44,6 +44,9 @@ export function watchArp(options: {
     child.stdin?.end();
   }
 
+  // Every node tells its own MAC in gossip, so that the others can name whoever answers; a node that never stood by has not asked yet.
+  queueMicrotask(() => options.sink({ k: 'wire', macs: [], own: ownMac(options.interface) }));
+
   return {
     active(wanted) {
       if (wanted === on) return;

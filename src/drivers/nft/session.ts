@@ -88,9 +88,9 @@ function listen(child: ChildProcessWithoutNullStreams, question: Question): Prom
     };
     const onErr = (text: string) => {
       err = (err + text).slice(0, OUTPUT_BYTES_MAX);
-      // A complaint comes in pieces.
+      // A complaint comes in pieces; its first line is what counts, and the limit bounds the wait for it.
       clearTimeout(quiet);
-      quiet = setTimeout(settle, COMPLAINT_QUIET_MS);
+      if (err.includes('\n')) quiet = setTimeout(settle, COMPLAINT_QUIET_MS);
     };
     const silent = (why: string) => finish({ ok: false, why, missing: false, silent: true });
     const onClose = () => silent('nft ended');

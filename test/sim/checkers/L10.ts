@@ -1,8 +1,13 @@
 // L10: gossip converges: 3 s after everything has healed, every process believes every other one alive, under its newest boot, and stays with it.
-// And nobody judges a peer while its own stall is unjudged: what the peers sent may wait unread.
+// And nobody accuses a peer while its own stall is unjudged: what the peers sent may wait unread.
+import type { Host } from '../host.ts';
 import { fail, type Watch, type World } from '../world.ts';
 
 const CONVERGED_MS = 3000;
+
+function accusedBy(host: Host): string[] {
+  return (host.agent?.members?.() ?? []).filter((m) => m.accusers.includes(host.id)).map((m) => m.node);
+}
 
 /** Watches L10; for whole-core agents. */
 export function watchL10(world: World): Watch {
@@ -22,17 +27,19 @@ export function watchL10(world: World): Watch {
       }
     }
   };
+  const accused: string[][] = world.hosts.map(() => []);
   return {
     name: 'L10',
     moments: [world.stormMs + CONVERGED_MS * (1 + world.lease.driftPpm / 1e6), world.endMs - 1],
     moment: check,
-    turn(host, turn) {
+    input(host) {
+      if (host.stalled) accused[host.index] = accusedBy(host);
+    },
+    turn(host) {
       if (!host.stalled) return;
-      for (const effect of turn.effects) {
-        if (effect.k !== 'log' || (effect.event !== 'member_suspect' && effect.event !== 'member_dead')) continue;
-        if (/^.* is (suspect|dead): (silent|no sign)/.test(effect.text))
-          fail(world, 'L10', `${host.id} judges during its own stall: ${effect.text}`);
-      }
+      const before = accused[host.index] ?? [];
+      const fresh = accusedBy(host).filter((node) => !before.includes(node));
+      if (fresh.length > 0) fail(world, 'L10', `${host.id} accuses ${fresh.join(', ')} during its own stall`);
     },
   };
 }

@@ -20,7 +20,14 @@ export const COMPOSITION_MUTANTS: readonly Mutant[] = [
   {
     id: 'G2',
     what: 'a node that stood still judges its peers before it has read what they sent',
-    patches: [{ file: 'membership/machine.ts', find: '  noticeLateness(d);\n', replace: '' }],
+    patches: [
+      { file: 'membership/machine.ts', find: '  noticeLateness(d);\n', replace: '' },
+      {
+        file: 'membership/machine.ts',
+        find: '  d.quietUntil = Math.max(d.quietUntil, d.now + d.config.heartbeatMs);\n  doubtSelf(d);\n',
+        replace: '  doubtSelf(d);\n',
+      },
+    ],
     filter: { mode: 'storm', preset: 'fast', servers: 1 },
     seeds: 60,
     kind: 'core',
@@ -28,7 +35,9 @@ export const COMPOSITION_MUTANTS: readonly Mutant[] = [
   {
     id: 'C1',
     what: 'the lease is not told that the fence is lost',
-    patches: [{ file: 'step.ts', find: "    lease(d, { k: 'fenceLost' }, now);\n", replace: '' }],
+    patches: [
+      { file: 'step.ts', find: "    if (before === 'nft') lease(d, { k: 'fenceLost' }, now);\n    return;\n", replace: '    return;\n' },
+    ],
     filter: { mode: 'lockdelay', preset: 'fast', servers: 1 },
     seeds: 60,
     kind: 'core',
