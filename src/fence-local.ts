@@ -6,16 +6,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { defaultConfigPath, runDirectoryOf } from './config/places.ts';
 import { vipDirOf } from './core/vip/keepalived-conf.ts';
-import { addressOf, flushAddress } from './drivers/address/link.ts';
-import { addressPresent } from './drivers/address/watch.ts';
+import { addressOf, flushAddresses } from './drivers/address/link.ts';
+import { addressPresent, anyOf } from './drivers/address/watch.ts';
 import { openFiles } from './drivers/keepalived/files.ts';
 import { openFence } from './drivers/nft/fence.ts';
 import { killSockets } from './drivers/sockets/sockets.ts';
-import { type Claim, openRelease, type Release } from './fence-release.ts';
+import type { Claim, Release } from './fence-release.ts';
 
 /** How a step went; `text` is shown. */
 type Told = { readonly ok: boolean; readonly text: string };
-type Address = NonNullable<Claim['vip']>;
+/** What is taken down: addresses with prefix lengths, on one interface. */
+type Address = { readonly addresses: readonly string[]; readonly interface: string };
 type Step = { readonly name: string; readonly run: () => Promise<Told> };
 
 const SOCKETS_MS = 300;
@@ -25,7 +26,7 @@ const CLAIM_BYTES_MAX = 64 * 1024;
 
 const now = () => Number(process.hrtime.bigint()) / 1e6;
 
-const USAGE = 'usage: agentctl fence --local [--run DIR | --config FILE] [--vip ADDRESS/PREFIX --interface NAME]\n';
+const USAGE = 'usage: agentctl fence --local [--run DIR | --config FILE] [--vip ADDRESS/PREFIX ... --interface NAME]\n';
 
 /** Runs all steps, each bounded in time, one line per step. Exit code: 0 done or nothing to do, 1 some step failed, 64 wrong options. */
 export async function runFenceLocal(argv: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<number> {
@@ -49,25 +50,33 @@ export async function runFenceLocal(argv: readonly string[], env: NodeJS.Process
     return 0;
   }
   const alive = await agentLives(`${runDir}/agent.sock`);
-  // Loading the client and connecting take longer than everything else: they run beside the other steps.
-  const release = claim !== null && claim.epoch > 0 ? openRelease(claim) : null;
+  // Loading the client and connecting take longer than everything else: they run beside the other steps, but not before the first.
+  const release =
+    claim !== null && claim.epoch > 0 ? afterFirstStep(async () => (await import('./fence-release.ts')).openRelease(claim)) : null;
   const failedSteps = await inOrder(stepsOf({ runDir, claim, vip, release, alive }));
   (await release)?.end();
   if (failedSteps.length > 0) process.stderr.write(`agentctl fence: failed: ${failedSteps.join(', ')}\n`);
   return failedSteps.length > 0 ? 1 : 0;
 }
 
-type Options = { readonly run?: string; readonly config?: string; readonly vip?: string; readonly interface?: string };
+/** Steps begin in this turn of the event loop, so their first program runs while this process loads the client. */
+async function afterFirstStep<T>(start: () => Promise<T>): Promise<T> {
+  await new Promise((resolve) => setImmediate(resolve));
+  return start();
+}
+
+type Options = { readonly run?: string; readonly config?: string; readonly vip?: readonly string[]; readonly interface?: string };
 
 function readOptions(argv: readonly string[]): Options {
   const text = { type: 'string' } as const;
   const { values } = parseArgs({
     args: [...argv],
-    options: { local: { type: 'boolean' }, run: text, config: text, vip: text, interface: text },
+    options: { local: { type: 'boolean' }, run: text, config: text, vip: { ...text, multiple: true }, interface: text },
     allowPositionals: true,
   });
   if ((values.vip === undefined) !== (values.interface === undefined)) throw new Error('--vip and --interface go together');
-  if (values.vip !== undefined && isIP(addressOf(values.vip)) === 0) throw new Error(`--vip ${values.vip} is not an IP address`);
+  const bad = values.vip?.find((vip) => isIP(addressOf(vip)) === 0);
+  if (bad !== undefined) throw new Error(`--vip ${bad} is not an IP address`);
   return values;
 }
 
@@ -93,10 +102,11 @@ function stepsOf(host: {
 }
 
 function downSteps(vip: Address, runDir: string, driver: Claim['driver'], confirmed: () => void): readonly Step[] {
-  const address = addressOf(vip.address);
-  const fence = openFence({ interface: vip.interface, vips: [address], now, ifMissing: 'ignore' });
+  const plain = vip.addresses.map(addressOf);
+  const fence = openFence({ interface: vip.interface, vips: plain, now, ifMissing: 'ignore' });
+  const flush = () => flushAddresses({ vips: vip.addresses, interface: vip.interface });
   return [
-    { name: 'sockets', run: async () => told(await killSockets(address, SOCKETS_MS), 'reset') },
+    { name: 'sockets', run: async () => told(await killSockets(plain, SOCKETS_MS), 'reset') },
     ...(driver === 'keepalived'
       ? [
           {
@@ -114,13 +124,11 @@ function downSteps(vip: Address, runDir: string, driver: Claim['driver'], confir
         return told(closed, 'closed');
       },
     },
-    ...(driver === 'address'
-      ? [{ name: 'address', run: async () => told(await flushAddress({ vip: vip.address, interface: vip.interface }), 'removed') }]
-      : []),
+    ...(driver === 'address' ? [{ name: 'address', run: async () => told(await flush(), 'removed') }] : []),
     {
       name: 'off',
       run: async () => {
-        const seen = await confirmOff(vip, address);
+        const seen = await confirmOff(vip, plain);
         if (seen.ok) confirmed();
         return seen;
       },
@@ -128,16 +136,17 @@ function downSteps(vip: Address, runDir: string, driver: Claim['driver'], confir
   ];
 }
 
-async function confirmOff(vip: Address, address: string): Promise<Told> {
-  if (await untilOff(address)) return { ok: true, text: 'the address is on no interface' };
+async function confirmOff(vip: Address, plain: readonly string[]): Promise<Told> {
+  if (await untilOff(plain)) return { ok: true, text: 'the address is on no interface' };
   // keepalived is frozen, deaf or gone: the address goes without it.
-  const flushed = await flushAddress({ vip: vip.address, interface: vip.interface });
-  if (await untilOff(address)) return { ok: true, text: 'the address was removed without keepalived' };
+  const flushed = await flushAddresses({ vips: vip.addresses, interface: vip.interface });
+  if (await untilOff(plain)) return { ok: true, text: 'the address was removed without keepalived' };
   return { ok: false, text: flushed.ok ? 'the address is still on an interface' : flushed.why };
 }
 
-async function untilOff(address: string): Promise<boolean> {
-  for (const until = now() + OFF_MS; now() < until; await delay(POLL_MS)) if (addressPresent(address) === false) return true;
+async function untilOff(plain: readonly string[]): Promise<boolean> {
+  for (const until = now() + OFF_MS; now() < until; await delay(POLL_MS))
+    if (anyOf(plain.map((address) => addressPresent(address))) === false) return true;
   return false;
 }
 
@@ -180,8 +189,8 @@ function readClaim(path: string): Claim | null {
     const claim = JSON.parse(readFileSync(path, 'utf8')) as Partial<Claim>;
     const complete =
       typeof claim.me === 'string' && Number.isSafeInteger(claim.epoch) && typeof claim.cluster === 'string' && Array.isArray(claim.redis);
-    const { vip } = claim;
-    if (vip !== undefined && vip !== null && isIP(addressOf(vip.address)) === 0) throw new Error(`${path}: ${vip.address} is no address`);
+    const bad = listOf(claim.vip ?? null).find((text) => isIP(addressOf(text)) === 0);
+    if (bad !== undefined) throw new Error(`${path}: ${bad} is no address`);
     if (!complete) throw new Error(`${path} is not a claim`);
     return { vip: null, driver: 'none', ...claim } as Claim;
   } catch (error) {
@@ -191,8 +200,13 @@ function readClaim(path: string): Claim | null {
 }
 
 function vipOf(options: Options, claim: Claim | null): Address | null {
-  if (options.vip !== undefined && options.interface !== undefined) return { address: options.vip, interface: options.interface };
-  return claim?.vip ?? null;
+  if (options.vip !== undefined && options.interface !== undefined) return { addresses: options.vip, interface: options.interface };
+  return claim?.vip == null ? null : { addresses: listOf(claim.vip), interface: claim.vip.interface };
+}
+
+/** A claim of an older agent names one address only. */
+function listOf(vip: Partial<NonNullable<Claim['vip']>> | null): readonly string[] {
+  return vip?.addresses ?? (vip?.address === undefined ? [] : [vip.address]);
 }
 
 /** Some process still holds the agent's socket open, running or frozen. */
@@ -203,9 +217,11 @@ function agentLives(path: string): Promise<boolean> {
       resolve(true);
     });
     socket.on('error', () => resolve(false));
-    socket.setTimeout(200, () => {
+    // After a stall of this process the timer is first, and the answer lies waiting: one more turn decides.
+    const late = () => {
       socket.destroy();
       resolve(true);
-    });
+    };
+    socket.setTimeout(200, () => setImmediate(() => setImmediate(late)));
   });
 }

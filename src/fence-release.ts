@@ -18,8 +18,9 @@ export type Release = {
   end(): void;
 };
 
-const COMMAND_MS = 150;
-const CONNECT_MS = 250;
+// Long enough for a loaded host: a release that is given up costs the cluster a whole lease, waiting costs only this hook.
+const COMMAND_MS = 400;
+const CONNECT_MS = 500;
 
 /** Starts connecting to every server of the claim, so that the connections are ready when the address is off. Never rejects. */
 export async function openRelease(claim: Claim): Promise<Release> {

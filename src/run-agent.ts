@@ -2,13 +2,13 @@
 import { randomInt } from 'node:crypto';
 import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import about from '../package.json' with { type: 'json' };
 import { readClocks, readMono } from './agent/clock.ts';
 import { createHandlers } from './agent/handlers.ts';
 import { createLoop, type Loop } from './agent/loop.ts';
 import type { OllamaPort, PeerAnswers, Sink, VipPort } from './agent/ports.ts';
+import type { KeepalivedFacts } from './agent/status-vip.ts';
 import { createNoVip } from './agent/vip-none.ts';
 import { votesHere } from './config/derive.ts';
 import { loadConfig } from './config/load.ts';
@@ -17,6 +17,7 @@ import type { Config } from './config/schema.ts';
 import { tableOf } from './core/membership/machine.ts';
 import type { Inventory } from './core/replication/types.ts';
 import { createCore } from './core/step.ts';
+import { lifetimeTtlLeastMs } from './core/vip/enforcer.ts';
 import { createPeers } from './drivers/grpc/peers.ts';
 import { startOllamaProbes } from './drivers/ollama/probes.ts';
 import { connectScripts } from './drivers/redis/client.ts';
@@ -24,6 +25,7 @@ import { startRedisServer } from './drivers/redis-server/server.ts';
 import { openState } from './drivers/state/files.ts';
 import { type AgentLog, createLog } from './log.ts';
 import { coreConfigOf, redisAccessOf } from './wire-config.ts';
+import { openRecords, refuseTwins, watchDrain } from './wire-orders.ts';
 import { openReplication, type Replication } from './wire-store.ts';
 import { openVip } from './wire-vip.ts';
 
@@ -58,7 +60,11 @@ export async function runAgent(argv: readonly string[], process: NodeJS.Process)
 }
 
 function describe(error: unknown): { lines: readonly string[]; exitCode: number } | null {
-  if (error instanceof ConfigError) return { lines: error.problems.map(problemLine), exitCode: EXIT.config };
+  if (error instanceof ConfigError)
+    return {
+      lines: error.problems.flatMap((p) => [problemLine(p), ...(p.hint === '' ? [] : [`  Try: ${p.hint}`])]),
+      exitCode: EXIT.config,
+    };
   if (!(error instanceof Error)) return null;
   if ('hint' in error && typeof error.hint === 'string') {
     const exitCode = error instanceof StartError ? error.exitCode : EXIT.failed;
@@ -102,6 +108,7 @@ async function run(argv: readonly string[], process: NodeJS.Process): Promise<nu
     epochOnDisk: state.epochOnDisk,
     seed: randomInt(1, 2 ** 31),
     version: about.version,
+    saved: state.saved,
   });
   const loop = createLoop(createCore(core, readClocks()), core.stallMs);
   const closing: (() => Promise<void>)[] = [];
@@ -117,6 +124,7 @@ async function run(argv: readonly string[], process: NodeJS.Process): Promise<nu
       mono: readMono,
     });
     closing.push(() => scripts.close());
+    const records = openRecords(scripts, config.cluster.name, state, loop, log);
     const vip = openAddress(config, loop.sink, log);
     closing.push(() => vip.port.close());
     const replication = await openReplication(config, log);
@@ -129,11 +137,13 @@ async function run(argv: readonly string[], process: NodeJS.Process): Promise<nu
       answers: answersOf(loop, replication, (target, signal) => ('error' in peers ? Promise.resolve(false) : peers.probe(target, signal))),
       control: createHandlers({
         loop,
-        config: { preset: config.lease.preset, vip: config.vip?.address ?? '' },
+        config: { preset: config.lease.preset, vip: config.vip?.addresses.join(', ') ?? '' },
         scripts,
         vipProblem: vip.problem,
+        keepalived: vip.keepalived,
         history: state.history,
         version: about.version,
+        replication: replication?.handlers ?? null,
       }),
       socketPath: join(config.paths.run, 'agent.sock'),
       sink: loop.sink,
@@ -141,7 +151,7 @@ async function run(argv: readonly string[], process: NodeJS.Process): Promise<nu
     });
     if ('error' in peers) throw new StartError(peers.error.message, peers.error.hint);
     closing.push(() => peers.close());
-    const replicator = replication?.start(peers.fetchManifest, loop.sink) ?? null;
+    const replicator = replication?.start(peers.fetchManifest, loop) ?? null;
     closing.push(async () => replicator?.close());
     const ollama = startOllama(config, loop.sink);
     closing.push(async () => ollama?.close());
@@ -152,17 +162,22 @@ async function run(argv: readonly string[], process: NodeJS.Process): Promise<nu
       vip: vip.port,
       replicator,
       state: state.port,
+      records,
       clock: readClocks,
       log: (e) => log(e.level, e.event, e.text, e.fields),
       end: ended.end,
     });
-    const sampling = sampleLoad(loop.sink);
+    // kill -USR2 asks what gossip has cost so far.
+    const tellTraffic = () => log('info', 'traffic', 'sent to other nodes since the start', peers.traffic());
+    process.on('SIGUSR2', tellTraffic);
+    closing.push(async () => void process.off('SIGUSR2', tellTraffic));
+    const timers = [sampleLoad(loop), watchDrain(loop, config), refuseTwins(scripts, ended.end)];
     log('info', 'started', `agent of ${config.node.id} in cluster ${config.cluster.name}`, {
       boot: core.self.boot,
       preset: config.lease.preset,
     });
     const why = await ended.promise;
-    clearInterval(sampling);
+    for (const timer of timers) clearInterval(timer);
     if (why.exitCode === EXIT.ok) await leave(loop, state.clearClaim);
     loop.end();
     if (why.text !== '') throw new StartError(why.text, why.hint, why.exitCode);
@@ -189,19 +204,27 @@ function answersOf(loop: Loop, replication: Replication | null, probe: PeerAnswe
   };
 }
 
-function openAddress(config: Config, sink: Sink, log: AgentLog): { port: VipPort; problem: () => string } {
+function openAddress(
+  config: Config,
+  sink: Sink,
+  log: AgentLog,
+): { port: VipPort; problem: () => string; keepalived: () => KeepalivedFacts | null } {
   const { vip } = config;
-  if (vip === null || vip.driver === 'none') return { port: createNoVip(sink), problem: () => '' };
-  const { driver, address, fence, deadlineScript } = vip;
+  if (vip === null || vip.driver === 'none') return { port: createNoVip(sink), problem: () => '', keepalived: () => null };
+  const { driver, addresses, fence, deadlineScript } = vip;
   const port = openVip({
-    vip: { driver, address, interface: vip.interface, fence },
+    vip: { driver, addresses, interface: vip.interface, fence, lifetimes: config.lease.ttlMs >= lifetimeTtlLeastMs },
     runDir: config.paths.run,
     script: deadlineScript,
     sink,
     now: readMono,
     log: (level, event, text) => log(level, event, text, {}),
   });
-  return { port, problem: () => port.view().problem };
+  const keepalived = () => {
+    const view = port.view();
+    return view.keepalived === null ? null : { vrrp: view.keepalived, differs: view.differs };
+  };
+  return { port, problem: () => port.view().problem, keepalived };
 }
 
 function startOllama(config: Config, sink: Sink): OllamaPort | null {
@@ -245,15 +268,8 @@ function coarseLoad(): number {
 }
 
 const LOAD_EVERY_MS = 1000;
-// The monitor is a timer of its own: at 10 ms it would cost more than everything else an idle agent does.
-const LAG_RESOLUTION_MS = 50;
 
-function sampleLoad(sink: Sink): NodeJS.Timeout {
-  const delay = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
-  delay.enable();
-  return setInterval(() => {
-    const loopLagMs = Math.max(0, Math.round(delay.percentile(99) / 1e6) - LAG_RESOLUTION_MS);
-    sink({ k: 'load', loopLagMs, load: coarseLoad() });
-    delay.reset();
-  }, LOAD_EVERY_MS);
+// The lag is taken from the loop's own timer: monitorEventLoopDelay would wake the process more often than all the rest of an idle agent.
+function sampleLoad(loop: Loop): NodeJS.Timeout {
+  return setInterval(() => loop.sink({ k: 'load', loopLagMs: Math.round(loop.takeLagMs()), load: coarseLoad() }), LOAD_EVERY_MS);
 }

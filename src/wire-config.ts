@@ -5,7 +5,8 @@ import picomatch from 'picomatch';
 import { fenceRequired, leaseConfigOf, redisServersOf } from './config/derive.ts';
 import type { Config } from './config/schema.ts';
 import { readSecret, redisPassword } from './config/secret.ts';
-import type { CoreConfig } from './core/config.ts';
+import type { CoreConfig, SavedState } from './core/config.ts';
+import type { DeletionPolicy } from './core/replication/types.ts';
 import { serverNameOf } from './drivers/grpc/tls.ts';
 import type { RedisServerOptions } from './drivers/redis/options.ts';
 import type { ManagedRedisOptions } from './drivers/redis-server/server.ts';
@@ -18,7 +19,13 @@ const RECOVERIES = 2;
 const OLLAMA_START_MS = 120_000;
 
 /** Facts of this start that no file holds. */
-export type Start = { readonly boot: number; readonly epochOnDisk: number; readonly seed: number; readonly version: string };
+export type Start = {
+  readonly boot: number;
+  readonly epochOnDisk: number;
+  readonly seed: number;
+  readonly version: string;
+  readonly saved: SavedState;
+};
 
 /** The core's configuration. */
 export function coreConfigOf(config: Config, start: Start): CoreConfig {
@@ -50,10 +57,17 @@ export function coreConfigOf(config: Config, start: Start): CoreConfig {
     heartbeatMs: config.gossip.heartbeatMs,
     stallMs: STALL_MS,
     vip: vip === null || vip.driver === 'none' ? 'none' : fenceRequired(config) ? 'fence-required' : 'fence-preferred',
+    deletion: deletionOf(config),
     replication: { include: globs(config.replication.include), exclude: globs(config.replication.exclude), required },
     seed: start.seed,
     epochOnDisk: start.epochOnDisk,
+    saved: start.saved,
   };
+}
+
+/** Whether and how fast this node follows deletions. */
+export function deletionOf({ replication }: Config): DeletionPolicy {
+  return { follow: replication.delete === 'follow', graceMs: replication.graceMs, maxPerPass: replication.deleteMaxPerPass };
 }
 
 function globs(patterns: readonly string[]): RegExp[] {
@@ -97,7 +111,7 @@ export function redisAccessOf(config: Config): {
     claim: {
       cluster: cluster.name,
       driver: vip?.driver ?? 'none',
-      vip: vip === null || vip.driver === 'none' ? null : { address: vip.address, interface: vip.interface },
+      vip: vip === null || vip.driver === 'none' ? null : { address: vip.address, addresses: vip.addresses, interface: vip.interface },
       redis: listed.map((s) => ({ ...s })),
     },
   };

@@ -4,7 +4,7 @@ import type { Sink, VipPort } from './agent/ports.ts';
 import { createVip, type VipView } from './agent/vip.ts';
 import type { VipParts } from './agent/vip-ports.ts';
 import { addressOf, openLink } from './drivers/address/link.ts';
-import { watchAddress } from './drivers/address/watch.ts';
+import { watchAddresses } from './drivers/address/watch.ts';
 import { watchArp } from './drivers/arp/watch.ts';
 import { openKeepalived } from './drivers/keepalived/keepalived.ts';
 import { openFence } from './drivers/nft/fence.ts';
@@ -13,10 +13,12 @@ import { killSockets } from './drivers/sockets/sockets.ts';
 /** The `vip` section of the configuration as far as it matters here. */
 export type VipOptions = {
   readonly driver: 'keepalived' | 'address';
-  /** With prefix length. */
-  readonly address: string;
+  /** With prefix lengths. */
+  readonly addresses: readonly string[];
   readonly interface: string;
   readonly fence: 'required' | 'preferred' | 'off';
+  /** The lease is long enough for the lifetime of the address to end it. */
+  readonly lifetimes: boolean;
 };
 
 /** Starts everything that moves the address. */
@@ -34,20 +36,23 @@ export function openVip(args: {
   const { vip, sink, now, log } = args;
   const common = { sink, now, log, ...(args.limits === undefined ? {} : { limits: args.limits }) };
 
-  const address = addressOf(vip.address);
-  const fence = vip.fence === 'off' ? null : openFence({ interface: vip.interface, vips: [address], now });
+  const addresses = vip.addresses.map(addressOf);
+  const fence = vip.fence === 'off' ? null : openFence({ interface: vip.interface, vips: addresses, now });
   const keepalived = vip.driver === 'keepalived' ? openKeepalived({ runDir: args.runDir, script: args.script, now, log }) : null;
-  const watch = watchAddress(address);
-  const arp = address.includes(':') ? null : watchArp({ address, interface: vip.interface, sink });
+  const watch = watchAddresses(addresses);
+  // ARP is IPv4's; all addresses are on one node, so one of them tells for all.
+  const asked = addresses.find((address) => !address.includes(':'));
+  const arp = asked === undefined ? null : watchArp({ address: asked, interface: vip.interface, sink });
   const port = createVip({
     ...common,
     fence,
     fenceRequired: vip.fence === 'required',
     files: keepalived?.files ?? null,
     keepalived,
-    link: openLink({ vip: vip.address, interface: vip.interface, now }),
+    link: openLink({ vips: vip.addresses, interface: vip.interface, now }),
     linkIsActuator: vip.driver === 'address',
-    killSockets: () => killSockets(address),
+    lifetimes: vip.lifetimes,
+    killSockets: () => killSockets(addresses),
     watch,
     wire: arp === null ? null : (active) => arp.active(active),
   });

@@ -1,6 +1,8 @@
 // What an operator may ask of an agent. drivers/grpc serves it on the Unix socket and on the peer port; the agent answers.
 // The shapes mirror proto/control.proto in plain numbers; durations in ms, -1 = unknown where a field may be.
 
+import type { ReplicationHandlers } from './control-replication.ts';
+
 /** Who asks, as far as the transport proved it, and a signal that ends when the caller gives up. */
 export type ControlCaller = {
   /** `socket`: a local user who may open the socket. `operator`, `node`: the certificate's kind. */
@@ -10,16 +12,49 @@ export type ControlCaller = {
   readonly signal: AbortSignal;
 };
 
+export type {
+  ReplicationHandlers,
+  ReplicationOrder,
+  ReplicationView,
+  VerifyView,
+} from './control-replication.ts';
+
 /** One async function per call. Throw a ControlError for what the operator can mend; anything else is reported as a bug. */
 export type ControlHandlers = {
+  /** Absent on a node without a model store. */
+  readonly replication?: ReplicationHandlers;
   status(caller: ControlCaller): Promise<StatusView>;
   explain(request: { readonly node: string }, caller: ControlCaller): Promise<ExplainView>;
   history(request: { readonly limit: number }, caller: ControlCaller): Promise<readonly HistoryRow[]>;
   models(caller: ControlCaller): Promise<ModelsView>;
   switchover(
-    request: { readonly to: string; readonly by: string; readonly dryRun: boolean },
+    request: {
+      readonly to: string;
+      readonly by: string;
+      readonly dryRun: boolean;
+      /** Wall-clock ms; 0 = now. */
+      readonly atMs: number;
+      /** Takes a planned one back. */
+      readonly cancel: boolean;
+    },
     caller: ControlCaller,
   ): Promise<CommandOutcome>;
+  pause(request: { readonly paused: boolean; readonly by: string; readonly wait: boolean }, caller: ControlCaller): Promise<CommandOutcome>;
+  maintenance(
+    request: {
+      /** '' = the asked node. */
+      readonly node: string;
+      readonly on: boolean;
+      readonly by: string;
+      readonly wait: boolean;
+      /** Null = without regard for open requests. */
+      readonly drainMs: number | null;
+    },
+    caller: ControlCaller,
+  ): Promise<CommandOutcome>;
+  failover(request: { readonly to: string; readonly by: string }, caller: ControlCaller): Promise<CommandOutcome>;
+  leave(request: { readonly by: string }, caller: ControlCaller): Promise<CommandOutcome>;
+  forget(request: { readonly node: string; readonly by: string }, caller: ControlCaller): Promise<CommandOutcome>;
 };
 
 /** An operator's error: what is wrong and what to do about it. */
@@ -61,6 +96,23 @@ export type StatusView = {
   readonly redis: readonly RedisRow[];
   readonly splitBrain: boolean;
   readonly version: string;
+  /** Who paused; '' = not paused. */
+  readonly pausedBy: string;
+  readonly planned: { readonly to: string; readonly atMs: number; readonly by: string } | null;
+  readonly roster: readonly string[];
+  readonly rosterVersion: number;
+  readonly settingsVersion: number;
+  /** keepalived's own view here; null = it does not move the address. `sinceMs` -1 = no change seen. */
+  readonly keepalived: {
+    readonly state: string;
+    readonly running: boolean;
+    readonly priority: number;
+    readonly sinceMs: number;
+    /** Where it has differed from the agent for more than a second; '' = nowhere. */
+    readonly differs: string;
+  } | null;
+  /** Lateness of the main loop, 99th percentile of the last minute. */
+  readonly loopLateP99Ms: number;
 };
 
 /** One node of the status. */
@@ -88,6 +140,8 @@ export type NodeRow = {
   readonly rttMs: number;
   readonly version: string;
   readonly ollamaVersion: string;
+  /** It lost the role so often lately that it stands behind the others for this long; 0 = it does not. */
+  readonly backoffMs: number;
 };
 
 /** One lease server of the status. */
@@ -98,6 +152,9 @@ type RedisRow = {
   readonly latencyMs: number;
   readonly lastError: string;
   readonly lastReplyAgeMs: number;
+  /** Over the newest replies, 256 at most. */
+  readonly latencyP50Ms: number;
+  readonly latencyP99Ms: number;
 };
 
 /** `agentctl explain NODE`. */

@@ -12,7 +12,8 @@ import type { CoreState } from '../core/state.ts';
 import { step } from '../core/step.ts';
 import type { Now } from '../core/types.ts';
 import { readMono } from './clock.ts';
-import type { PeersPort, ReplicatorPort, ScriptsPort, Sink, StatePort, VipPort } from './ports.ts';
+import { createLateness } from './lateness.ts';
+import type { PeersPort, RecordsPort, ReplicatorPort, ScriptsPort, Sink, StatePort, VipPort } from './ports.ts';
 
 /** Everything the loop talks to. `replicator` is null on a node without a model store. */
 export type LoopPorts = {
@@ -21,6 +22,7 @@ export type LoopPorts = {
   readonly vip: VipPort;
   readonly replicator: ReplicatorPort | null;
   readonly state: StatePort;
+  readonly records: RecordsPort;
   readonly clock: () => Now;
   readonly log: (effect: Extract<Effect, { k: 'log' }>) => void;
   /** Ends the process with an operator's error. */
@@ -32,6 +34,10 @@ export interface Loop {
   readonly sink: Sink;
   /** The newest state and what it wants; for status. */
   view(): { readonly state: CoreState; readonly desired: Desired | null; readonly reason: string; readonly at: number };
+  /** Longest time a turn came late since this was last asked, ms. */
+  takeLagMs(): number;
+  /** How late turns began over about a minute, 99th percentile, ms; null = too few to say. */
+  lateP99Ms(): number | null;
   /** Runs an operator's command; settles when the core says how it ended. */
   command(command: Command): Promise<CommandResult>;
   /** Connects the drivers and takes the first turn. */
@@ -56,6 +62,8 @@ export function createLoop(core: CoreState, stallMs: number): Loop {
   let dueAt = Number.POSITIVE_INFINITY;
   let scheduled = false;
   let judging = false;
+  let lagMs = 0;
+  const lateness = createLateness();
   let nextCommand = 1;
   const waiting = new Map<number, (result: CommandResult) => void>();
 
@@ -78,6 +86,8 @@ export function createLoop(core: CoreState, stallMs: number): Loop {
     if (ports === null) return;
     const now = ports.clock();
     const lateMs = now.mono - dueAt;
+    if (lateMs > lagMs) lagMs = lateMs;
+    if (byTimer) lateness.take(lateMs);
     if (!judging && lateMs > stallMs) {
       judging = true;
       run(ports, [{ k: 'stalling' }], now);
@@ -111,7 +121,7 @@ export function createLoop(core: CoreState, stallMs: number): Loop {
     at = now.mono;
     if (desired !== null) {
       p.vip.apply(desired.vip);
-      p.replicator?.apply(desired.replicate);
+      p.replicator?.apply(desired.replicate, desired.remove);
     }
     arm(wakeAt);
   }
@@ -154,6 +164,14 @@ export function createLoop(core: CoreState, stallMs: number): Loop {
         break;
       case 'history':
         p.state.appendHistory(effect.entry);
+        if (effect.publish) p.records.history(effect.entry);
+        break;
+      case 'persistSettings':
+        p.state.persistSettings(effect.settings);
+        p.records.settings(effect.settings, effect.publish);
+        break;
+      case 'persistRoster':
+        p.state.persistRoster(effect.roster);
         break;
       case 'commandResult':
         waiting.get(effect.id)?.(effect.result);
@@ -171,6 +189,12 @@ export function createLoop(core: CoreState, stallMs: number): Loop {
   return {
     sink,
     view: () => ({ state, desired, reason, at }),
+    lateP99Ms: () => lateness.p99(),
+    takeLagMs() {
+      const taken = lagMs;
+      lagMs = 0;
+      return taken;
+    },
     command(command) {
       const id = nextCommand++;
       return new Promise((resolve) => {

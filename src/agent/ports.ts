@@ -1,8 +1,9 @@
 // What the loop needs of the world, each as small as its consumer. Drivers implement these; results come back through `Sink`.
 import type { Effect, Input, PeerMessage, VipWant } from '../core/io.ts';
-import type { ScriptCall } from '../core/lease/types.ts';
+import type { Roster, ScriptCall } from '../core/lease/types.ts';
 import type { MemberUpdate } from '../core/membership/types.ts';
-import type { Inventory, ModelPath, ReplicationPlan, Sha256 } from '../core/replication/types.ts';
+import type { Inventory, ModelPath, RemoveModel, ReplicationPlan, Sha256 } from '../core/replication/types.ts';
+import type { Settings } from '../core/settings/types.ts';
 import type { NodeId } from '../core/types.ts';
 
 /** Takes a fact for the next turn. Never throws, never blocks. */
@@ -23,6 +24,9 @@ export type RedisView = {
   readonly up: boolean;
   /** EWMA over replies, ms; 0 before the first. */
   readonly latencyMs: number;
+  /** Percentiles over the newest replies (256 at most), ms; 0 before the first. */
+  readonly p50Ms: number;
+  readonly p99Ms: number;
   readonly lastError: string;
   /** Monotonic ms of the last reply; -Infinity = none. */
   readonly lastReplyAt: number;
@@ -61,7 +65,8 @@ export interface VipPort {
 
 /** Brings the store level with the plan, and keeps the own inventory current (facts: inventory). */
 export interface ReplicatorPort {
-  apply(plan: ReplicationPlan | null): void;
+  /** `remove`: models that shall not be here any more. */
+  apply(plan: ReplicationPlan | null, remove?: readonly RemoveModel[]): void;
   progress(): readonly TransferProgress[];
   close(): Promise<void>;
 }
@@ -77,15 +82,49 @@ export type TransferProgress = {
   readonly note: string;
 };
 
+/** Removes models as the active did; level triggered, an order that is no longer given ends before its rename. */
+export interface RemoverPort {
+  apply(orders: readonly RemoveModel[]): void;
+  close(): Promise<void>;
+}
+
+/** A model that the local Ollama has loaded. `keepAliveMs`: what is left of its time; null = for ever. `contextLength` null = not told. */
+export type LoadedHere = {
+  readonly name: string;
+  /** Manifest digest, bare hex. */
+  readonly digest: Sha256;
+  readonly contextLength: number | null;
+  readonly keepAliveMs: number | null;
+};
+
+/** What a replicator asks of the local Ollama. Nothing here throws. */
+export interface LoadedPort {
+  /** Null: it did not answer. */
+  loaded(signal: AbortSignal): Promise<readonly LoadedHere[] | null>;
+  /** True once the model is out of memory; its running requests end first. */
+  unload(name: string, signal: AbortSignal): Promise<boolean>;
+  /** Loads the model of this name with the context and the remaining time of `was`; true when it is loaded. */
+  preload(was: LoadedHere, signal: AbortSignal): Promise<boolean>;
+}
+
 /** Probes the local Ollama on its own cadence and reports evidence through the sink. */
 export interface OllamaPort {
   close(): Promise<void>;
 }
 
-/** Durable little facts: the highest epoch, the history. */
+/** Durable little facts: the highest epoch, settings and roster, the history. */
 export interface StatePort {
   persistEpoch(epoch: number): void;
+  persistSettings(settings: Settings): void;
+  persistRoster(roster: Roster): void;
   /** Leaves whom to release for the stop hook; written before the claim is sent. */
   writeClaim(epoch: number): void;
   appendHistory(entry: Extract<Effect, { k: 'history' }>['entry']): void;
+}
+
+/** What outlives every agent in Redis beside the lease: the settings record and the ring of history. Best effort; nothing waits for it. */
+export interface RecordsPort {
+  /** The record this node holds now. `publish`: write it; otherwise it is only put back where a server lost it. */
+  settings(settings: Settings, publish: boolean): void;
+  history(entry: Extract<Effect, { k: 'history' }>['entry']): void;
 }

@@ -27,6 +27,8 @@ type Entry = {
   readonly waiters: Set<(news: BlobNews) => void>;
   result: Promise<BlobResult>;
   doneBytes: number;
+  /** Gives its slot to the next blob; more than once does no harm. */
+  leave: () => void;
 };
 
 /** Pause between two looks at a full disk, ms. */
@@ -50,10 +52,9 @@ export function openBlobLine(args: {
   const bringOne = async (entry: Entry, sources: readonly NodeId[]): Promise<BlobResult> => {
     const { ref, stop } = entry;
     const say = (news: BlobNews) => entry.waiters.forEach((tell) => void tell(news));
-    let leave = () => {};
     try {
       await ending.get(ref.digest);
-      leave = await slots.enter(stop.signal);
+      entry.leave = await slots.enter(stop.signal);
       // What Ollama or an earlier run left here counts once its hash is checked.
       if ((await store.verify(ref)) === 'verified') return { k: 'here', receivedBytes: 0 };
       entry.doneBytes = (await store.stage(ref.digest)).presentBytes;
@@ -65,7 +66,7 @@ export function openBlobLine(args: {
       return { k: 'failed', cause, reason: error instanceof Error ? error.message : String(error) };
     } finally {
       receiving.delete(entry);
-      leave();
+      entry.leave();
     }
   };
 
@@ -84,6 +85,8 @@ export function openBlobLine(args: {
       });
       tellBlame(outcome, ref.digest);
       if (outcome.k === 'done') {
+        // The next one travels while this one becomes durable, so that many small ones become so together.
+        entry.leave();
         await store.publishBlob(ref, outcome.key);
         return { k: 'here', receivedBytes: outcome.receivedBytes };
       }
@@ -107,6 +110,7 @@ export function openBlobLine(args: {
       const promised = [...receiving].reduce((sum, other) => (other === entry ? sum : sum + other.ref.sizeBytes - other.doneBytes), 0);
       const short = entry.ref.sizeBytes - entry.doneBytes + promised - (await store.freeBytes());
       if (short <= 0) return;
+      if ((await store.makeRoom?.(entry.ref.sizeBytes - entry.doneBytes + promised)) === true) continue;
       const note = `the disk is ${short} bytes short of this blob and the reserve`;
       say({ doneBytes: entry.doneBytes, phase: 'waiting', from: '', note });
       if (!told) log('warn', 'replication_disk_full', note, { digest: entry.ref.digest, shortBytes: short });
@@ -141,7 +145,8 @@ export function openBlobLine(args: {
 
   function start(ref: BlobRef, sources: readonly NodeId[]): Entry {
     const stopped: BlobResult = { k: 'failed', cause: 'aborted', reason: 'not started' };
-    const entry: Entry = { ref, stop: new AbortController(), waiters: new Set(), result: Promise.resolve(stopped), doneBytes: 0 };
+    const result = Promise.resolve(stopped);
+    const entry: Entry = { ref, stop: new AbortController(), waiters: new Set(), result, doneBytes: 0, leave: () => undefined };
     entries.set(ref.digest, entry);
     entry.stop.signal.addEventListener('abort', () => entries.delete(ref.digest), { once: true });
     entry.result = bringOne(entry, sources).finally(() => {
@@ -156,15 +161,23 @@ export function openBlobLine(args: {
 function openSlots(count: number): { readonly enter: (signal: AbortSignal) => Promise<() => void> } {
   const queue: (() => void)[] = [];
   let free = count;
-  const leave = () => {
+  const pass = () => {
     const next = queue.shift();
     if (next === undefined) free += 1;
     else next();
+  };
+  const leaver = () => {
+    let left = false;
+    return () => {
+      if (!left) pass();
+      left = true;
+    };
   };
   return {
     enter: async (signal) => {
       if (free > 0) free -= 1;
       else await new Promise<void>((resolve) => queue.push(resolve));
+      const leave = leaver();
       if (!signal.aborted) return leave;
       leave();
       throw new Error('no longer wanted');

@@ -4,6 +4,7 @@ import type { NodeId } from '../core/types.ts';
 import type { TransferProgress } from './ports.ts';
 import type { BlobLine, BlobNews } from './replicator-blobs.ts';
 import type { FetchManifest, ReplicatorStore } from './replicator-ports.ts';
+import type { Swap } from './replicator-swap.ts';
 
 /** How one attempt ended. */
 export type ModelResult = { readonly k: 'published' } | { readonly k: 'failed'; readonly reason: string };
@@ -20,7 +21,13 @@ export type Tally = {
 };
 
 /** What an attempt needs. */
-export type ModelTools = { readonly store: ReplicatorStore; readonly line: BlobLine; readonly fetchManifest: FetchManifest };
+export type ModelTools = {
+  readonly store: ReplicatorStore;
+  readonly line: BlobLine;
+  readonly fetchManifest: FetchManifest;
+  /** Runs `publish` while no runner holds the old weights of this model. */
+  readonly swap: Swap;
+};
 
 /** Blobs can vanish under us when Ollama deletes another model; so often it is tried again at once. */
 const PUBLISH_ROUNDS = 3;
@@ -38,8 +45,10 @@ export async function bringModel(tools: ModelTools, order: FetchModel, tally: Ta
     const trouble = await bringBlobs(tools.line, wanted, order.sources, tally, signal);
     signal.throwIfAborted();
     if (trouble !== null) return { k: 'failed', reason: trouble };
+    if (order.blobsOnly === true) return { k: 'published' };
     tally.phase = 'publish';
-    const result = await store.publishModel({ path: order.path, digest: order.manifestDigest, bytes: manifest.bytes });
+    const publish = () => store.publishModel({ path: order.path, digest: order.manifestDigest, bytes: manifest.bytes });
+    const result = await tools.swap(order, publish, signal);
     if (result.k === 'published') return result;
     if (result.k === 'refused') return { k: 'failed', reason: result.reason };
     if (round === PUBLISH_ROUNDS) return { k: 'failed', reason: `${result.missing.length} blobs vanished while the model was published` };

@@ -14,6 +14,8 @@ export type ReplicatorStore = {
   readonly verify: (ref: BlobRef) => Promise<'verified' | 'absent' | 'corrupt'>;
   /** Bytes that may be written, the reserve kept. */
   readonly freeBytes: () => Promise<number>;
+  /** Gives up kept models until so many bytes may be written, oldest first; false = nothing (more) to give up. */
+  readonly makeRoom?: (freeBytes: number) => Promise<boolean>;
   /** File to receive a blob into, and what is in it from an earlier attempt. */
   readonly stage: (digest: Sha256) => Promise<{ readonly file: string; readonly presentBytes: number }>;
   readonly publishBlob: (ref: BlobRef, key: string) => Promise<void>;
@@ -25,6 +27,18 @@ export type ReplicatorStore = {
   }) => Promise<
     | { readonly k: 'published' }
     | { readonly k: 'incomplete'; readonly missing: readonly BlobRef[] }
+    | { readonly k: 'refused'; readonly reason: string }
+  >;
+};
+
+/** The store, seen from the remover. */
+export type RemoverStore = {
+  readonly removeModel: (
+    path: ModelPath,
+    digest: Sha256,
+  ) => Promise<
+    | { readonly k: 'removed'; readonly id: string; readonly blobs: number }
+    | { readonly k: 'absent' }
     | { readonly k: 'refused'; readonly reason: string }
   >;
 };

@@ -1,16 +1,19 @@
 // Brings the store level with the plan, level triggered: whoever calls `apply` says what is wanted now, and the models under way follow.
 // A model that cannot be had is tried again with growing pauses, and says why it waits; the others go on meanwhile.
-import type { FetchModel, ModelPath, ReplicationPlan } from '../core/replication/types.ts';
-import type { ReplicatorPort, Sink, TransferProgress } from './ports.ts';
+import type { FetchModel, ModelPath, ReplicationPlan, Sha256 } from '../core/replication/types.ts';
+import type { LoadedPort, ReplicatorPort, Sink, TransferProgress } from './ports.ts';
 import { openBlobLine } from './replicator-blobs.ts';
 import { bringModel, type ModelTools, type Tally } from './replicator-model.ts';
 import type { FetchBlob, FetchManifest, Pause, ReplicatorLog, ReplicatorStore } from './replicator-ports.ts';
+import { createSwap } from './replicator-swap.ts';
 
 /** What the replicator is made of. */
 export type ReplicatorOptions = {
   readonly store: ReplicatorStore;
   readonly fetchBlob: FetchBlob;
   readonly fetchManifest: FetchManifest;
+  /** The local Ollama, for tags whose model is loaded; null or absent: nothing is loaded here. */
+  readonly loaded?: LoadedPort | null;
   readonly sink: Sink;
   readonly log: ReplicatorLog;
   /** Blobs, and models, at the same time. */
@@ -27,6 +30,8 @@ type Job = {
   readonly rate: Rate;
   /** Resting: not counted against the concurrency. `settled` = done, its plan not renewed yet. */
   rest: 'none' | 'retry' | 'settled';
+  /** Ends the present rest. */
+  wake: AbortController;
   ended: Promise<void>;
 };
 
@@ -39,14 +44,19 @@ const SETTLE_MS = 2000;
 const RATE_MS = 1000;
 
 /** Starts reporting the inventory at once; fetches nothing before the first plan. */
-export function createReplicator(options: ReplicatorOptions): ReplicatorPort {
+export function createReplicator(options: ReplicatorOptions): ReplicatorPort & { readonly retryNow: () => void } {
   const { store, fetchBlob, concurrency, pause, log, monoMs } = options;
   const line = openBlobLine({ store, fetchBlob, concurrency, pause, log });
-  const tools: ModelTools = { store, line, fetchManifest: options.fetchManifest };
+  let digests: ReadonlyMap<ModelPath, Sha256> = new Map();
+  const swap = createSwap({ loaded: options.loaded ?? null, digestHere: (path) => digests.get(path) ?? null, log });
+  const tools: ModelTools = { store, line, fetchManifest: options.fetchManifest, swap };
   const jobs = new Map<ModelPath, Job>();
   let wanted: readonly FetchModel[] = [];
   let closed = false;
-  store.onInventory((inventory) => options.sink({ k: 'inventory', inventory }));
+  store.onInventory((inventory) => {
+    digests = new Map(inventory.models.map((model) => [model.path, model.manifestDigest]));
+    options.sink({ k: 'inventory', inventory });
+  });
 
   function pump(): void {
     let running = [...jobs.values()].filter((job) => job.rest === 'none').length;
@@ -61,7 +71,15 @@ export function createReplicator(options: ReplicatorOptions): ReplicatorPort {
   function start(order: FetchModel): void {
     const tally: Tally = { phase: 'manifest', from: order.from, note: '', totalBytes: 0, doneBytes: 0, receivedBytes: 0 };
     const rate = { atMs: monoMs(), bytes: 0, bytesPerSecond: 0 };
-    const job: Job = { order, stop: new AbortController(), tally, rate, rest: 'none', ended: Promise.resolve() };
+    const job: Job = {
+      order,
+      stop: new AbortController(),
+      tally,
+      rate,
+      rest: 'none',
+      wake: new AbortController(),
+      ended: Promise.resolve(),
+    };
     jobs.set(order.path, job);
     job.ended = untilDone(job).then(() => {
       jobs.delete(order.path);
@@ -78,7 +96,8 @@ export function createReplicator(options: ReplicatorOptions): ReplicatorPort {
       job.rest = reason === null ? 'settled' : 'retry';
       if (reason !== null) waitAndSay(job, reason, retryMs);
       pump();
-      await pause(reason === null ? SETTLE_MS : retryMs, signal).catch(() => undefined);
+      job.wake = new AbortController();
+      await pause(reason === null ? SETTLE_MS : retryMs, AbortSignal.any([signal, job.wake.signal])).catch(() => undefined);
       if (reason === null) return;
       job.rest = 'none';
     }
@@ -123,6 +142,9 @@ export function createReplicator(options: ReplicatorOptions): ReplicatorPort {
 
   return {
     apply,
+    retryNow: () => {
+      for (const job of jobs.values()) if (job.rest === 'retry') job.wake.abort();
+    },
     progress: () => [...jobs.values()].filter((job) => job.rest !== 'settled').map((job) => progressOf(job, monoMs())),
     close: async () => {
       closed = true;

@@ -1,17 +1,20 @@
 // What operators see: status, explain and models, read from the core's newest state. Nothing is asked of anybody to answer them.
 
 import { majorityOf } from '../core/lease/timing.ts';
-import { holderSeen } from '../core/lease/view.ts';
+import { holderSeen, rosterNow } from '../core/lease/view.ts';
 import { membersOf } from '../core/membership/machine.ts';
 import type { Member, NodeView } from '../core/membership/types.ts';
 import { heirs } from '../core/ranking.ts';
+import { shrankText } from '../core/removals.ts';
 import type { Inventory } from '../core/replication/types.ts';
 import type { CoreState } from '../core/state.ts';
+import { maintenanceOf, maintenanceText, pausedText } from '../core/steer.ts';
 import type { NodeId, Now } from '../core/types.ts';
-import { ageMs, displayOf, leaseView, ownView, roleOf, selfCandidate, serversReached } from '../core/view.ts';
+import { displayOf, holderLost, leaseView, ownView, roleOf, selfCandidate, serversReached } from '../core/view.ts';
 import type { ExplainView, ModelCell, ModelsView, NodeRow, StatusView } from './control.ts';
 import { ControlError } from './control.ts';
 import type { RedisView } from './ports.ts';
+import { addressWarnings, type KeepalivedFacts, keepalivedRow, roomOf, splitMacs, wireOwner } from './status-vip.ts';
 
 /** What status needs besides the core's state. */
 export type StatusFacts = {
@@ -26,6 +29,10 @@ export type StatusFacts = {
   readonly redis: readonly RedisView[];
   /** What the address actuator has to say; '' = nothing. */
   readonly vipProblem: string;
+  /** Null = keepalived does not move the address here. */
+  readonly keepalived: KeepalivedFacts | null;
+  /** How late the main loop was over the last minute, 99th percentile, ms; null = not measured yet. */
+  readonly loopLateP99Ms: number | null;
   readonly version: string;
 };
 
@@ -43,7 +50,7 @@ export function statusOf(f: StatusFacts): StatusView {
     asked: s.config.self.node,
     viewAgeMs: Math.max(0, Math.round(now.mono - f.turnAt)),
     epoch: lease.epoch,
-    holder: lease.holder,
+    holder: holderName(s, now),
     leaseAgeMs: mine ? s.config.lease.ttlMs - lease.leftMs : (seen?.ageMs ?? -1),
     leaseLeftMs: leftMs,
     preset: f.preset,
@@ -66,15 +73,22 @@ export function statusOf(f: StatusFacts): StatusView {
       up: r.up,
       latencyMs: r.latencyMs,
       lastError: r.lastError,
+      latencyP50Ms: r.p50Ms,
+      latencyP99Ms: r.p99Ms,
       lastReplyAgeMs: Number.isFinite(r.lastReplyAt) ? Math.round(now.mono - r.lastReplyAt) : -1,
     })),
-    splitBrain: (s.wire?.macs.length ?? 0) > 1 && now.mono - (s.wire?.at ?? 0) < WIRE_FRESH_MS,
+    splitBrain: splitMacs(s, now).length > 1,
     version: f.version,
+    pausedBy: s.settings.pausedBy,
+    planned:
+      s.settings.schedule === null ? null : { to: s.settings.schedule.to, atMs: s.settings.schedule.atMs, by: s.settings.schedule.by },
+    roster: rosterNow(s.lease, s.config.roster),
+    rosterVersion: s.lease.roster?.version ?? 0,
+    settingsVersion: s.settings.version,
+    keepalived: keepalivedRow(f.keepalived, now),
+    loopLateP99Ms: f.loopLateP99Ms ?? -1,
   };
 }
-
-// The watch asks once a second; two misses and its word is old.
-const WIRE_FRESH_MS = 3000;
 
 function lockDelayOf(s: CoreState): number {
   if (s.lease.phase.tag === 'active') return s.lease.phase.lockDelayMs;
@@ -87,33 +101,31 @@ function modeOf(s: CoreState, now: Now): StatusView['mode'] {
   const mine = s.lease.phase.tag === 'active';
   if (mine ? s.lease.phase.tag === 'active' && s.lease.phase.failsafeOn : holder?.frame?.lease.mode === 'failsafe') return 'failsafe';
   if (serversReached(s, now) < majorityOf(s.config.lease.servers)) return 'no-redis';
+  if (s.settings.paused) return 'paused';
   return s.stuck === '' ? 'normal' : 'degraded';
 }
 
-/** Whose MAC answers for the address: seen by the standby's watch, or on the own interface. */
-function wireOwner(s: CoreState, now: Now): { node: NodeId; mac: string; ageMs: number } {
-  if (s.address.present === true && s.leaseDesired.acting) return { node: s.config.self.node, mac: s.wire?.own ?? '', ageMs: 0 };
-  const mac = s.wire?.macs[0];
-  if (s.wire === null || mac === undefined) return { node: '', mac: '', ageMs: -1 };
-  const member = membersOf(s.membership).find((m) => m.frame?.view.mac === mac);
-  return { node: mac === s.wire.own ? s.config.self.node : (member?.node ?? ''), mac, ageMs: ageMs(s.wire.at, now.mono) };
+/** The holder; '' when nobody can be active any more, whatever the record says. */
+function holderName(s: CoreState, now: Now): NodeId | '' {
+  return holderLost(s, now) ? '' : s.holder.node;
 }
 
 function rowsOf(s: CoreState, now: Now): NodeRow[] {
-  const order = heirs(selfCandidate(s, now), membersOf(s.membership), s.holder.node).map((c) => c.node);
+  const holder = holderName(s, now);
+  const order = heirs(selfCandidate(s, now), membersOf(s.membership), holder).map((c) => c.node);
   const self = s.config.self.node;
   const view = ownView(s, now);
   const own: NodeRow = {
     node: self,
     address: s.config.address,
     role: roleOf(s),
-    assignedRole: s.holder.node === self ? 'active' : s.config.candidate ? 'standby' : 'witness',
+    assignedRole: holder === self ? 'active' : s.config.candidate ? 'standby' : 'witness',
     state: 'self',
     epoch: s.holder.epoch,
     seenMs: 0,
     rank: order.indexOf(self),
     rttMs: 0,
-    ...shared(view, s.holder.node === self),
+    ...shared(view, holder === self),
   };
   return [own, ...membersOf(s.membership).map((m) => peerRow(s, m, order.indexOf(m.node), now))].sort((a, b) => (a.node < b.node ? -1 : 1));
 }
@@ -129,7 +141,7 @@ function peerRow(s: CoreState, m: Member, rank: number, now: Now): NodeRow {
     rttMs: m.rttMs === null ? -1 : Math.round(m.rttMs * 10) / 10,
     epoch: f?.lease.epoch ?? 0,
   };
-  const here = s.holder.node === m.node;
+  const here = holderName(s, now) === m.node;
   if (f === null)
     return { ...base, role: 'unknown', assignedRole: here ? 'active' : '', ...shared(unknownView, here), vetoes: ['not heard yet'] };
   const gone = m.state === 'dead' || m.state === 'left';
@@ -158,6 +170,7 @@ type Shared = Pick<
   | 'vetoes'
   | 'version'
   | 'ollamaVersion'
+  | 'backoffMs'
 >;
 
 function shared(v: NodeView, holder: boolean): Shared {
@@ -182,6 +195,7 @@ function shared(v: NodeView, holder: boolean): Shared {
     vetoes: [...v.vetoes, ...young],
     version: v.version,
     ollamaVersion: v.ollamaVersion,
+    backoffMs: v.backoffMs,
   };
 }
 
@@ -205,7 +219,10 @@ const unknownView: NodeView = {
   fence: 'none',
   vip: 'unknown',
   mac: '',
+  wireMacs: [],
+  wireAgeMs: 0,
   youngMs: 0,
+  backoffMs: 0,
   vetoes: [],
   version: '',
 };
@@ -213,17 +230,19 @@ const unknownView: NodeView = {
 function warningsOf(f: StatusFacts, rows: readonly NodeRow[]): string[] {
   const { state: s } = f;
   const warnings: string[] = [];
-  if (s.wire !== null && s.wire.macs.length > 1)
-    warnings.push(`split brain suspected: ${s.wire.macs.join(' and ')} answer for the address`);
+  warnings.push(...addressWarnings(s, f.now, f.keepalived));
   if (s.stuck !== '') warnings.push(s.stuck);
+  if (s.settings.paused) warnings.push(`${pausedText(s)}: nobody takes over until agentctl resume`);
   const heirsReady = rows.filter(
     (r) => r.node !== s.holder.node && (r.state === 'alive' || r.state === 'self') && r.role === 'standby' && r.vetoes.length === 0,
   );
   if (s.holder.node !== '' && heirsReady.length === 0) warnings.push('no standby can take over');
   for (const r of f.redis)
     if (!r.up) warnings.push(`Redis ${r.server} does not answer: ${r.lastError === '' ? 'no connection' : r.lastError}`);
+  warnings.push(...roomOf(s, f.preset, f.redis, f.loopLateP99Ms));
   if (f.vipProblem !== '') warnings.push(`address: ${f.vipProblem}`);
   if (s.plan !== null && s.plan.blocked !== null) warnings.push(`replication is blocked: ${s.plan.blocked}`);
+  if (s.deletions.alert !== null) warnings.push(shrankText(s.deletions.alert));
   for (const c of s.plan?.conflicts ?? []) warnings.push(`${displayOf(c.path)} differs from the active's`);
   for (const r of s.plan?.refused ?? []) warnings.push(`${displayOf(r.path)} is not copied: ${r.reason}`);
   const versions = new Set(rows.flatMap((r) => (r.ollamaVersion === '' ? [] : [r.ollamaVersion])));
@@ -237,7 +256,7 @@ export function explainOf(f: StatusFacts, node: NodeId): ExplainView {
   if (row === undefined) {
     throw new ControlError('not_found', `no node ${node} in cluster ${f.state.config.cluster}`, 'agentctl status lists the nodes');
   }
-  const holder = f.state.holder.node === node;
+  const holder = holderName(f.state, f.now) === node;
   const alive = row.state === 'alive' || row.state === 'self';
   const vetoes = [
     ...(alive
@@ -253,9 +272,31 @@ export function explainOf(f: StatusFacts, node: NodeId): ExplainView {
     `models ${row.modelsComplete}/${row.modelsTotal}, ${row.bytesBehind} bytes behind`,
     `fence ${row.fence}, address ${row.vip}`,
     `epoch it knows ${row.epoch}`,
+    ...settingsFacts(f.state, row, f.now),
     ...(row.state === 'self' ? [`now: ${f.reason}`] : [`last heard ${row.seenMs} ms ago, round trip ${row.rttMs} ms`]),
   ];
   return { node, mayTakeOver: vetoes.length === 0, vetoes, facts };
+}
+
+/** What operators set, and what the cluster remembers, of a node. */
+function settingsFacts(s: CoreState, row: NodeRow, now: Now): string[] {
+  const roster = rosterNow(s.lease, s.config.roster);
+  const maintenance = maintenanceOf(s, row.node);
+  const { schedule } = s.settings;
+  const planned = schedule !== null && (schedule.to === row.node || schedule.to === '') ? schedule : null;
+  return [
+    `${roster.includes(row.node) ? 'in' : 'not in'} the roster ${s.lease.roster?.version ?? 0} (${roster.join(', ')})`,
+    ...(row.backoffMs > 0
+      ? [`back-off ${Math.ceil(row.backoffMs / 1000)} s left: it lost the role too often lately and stands behind the others`]
+      : []),
+    ...(maintenance === undefined ? [] : [maintenanceText(maintenance)]),
+    ...(s.settings.paused ? [pausedText(s)] : []),
+    ...(planned === null
+      ? []
+      : [
+          `a switchover to ${planned.to === '' ? 'the best heir' : planned.to} is planned in ${Math.round((planned.atMs - now.wall) / 1000)} s`,
+        ]),
+  ];
 }
 
 /** `agentctl models`: every model any node holds, and its state on each. */
@@ -263,7 +304,7 @@ export function modelsOf(s: CoreState): ModelsView {
   const stores = new Map<NodeId, Inventory>();
   if (s.own !== null) stores.set(s.config.self.node, s.own);
   for (const [node, store] of s.stores) stores.set(node, store.inventory);
-  const nodes = [...new Set([...s.config.roster, ...stores.keys()])].sort();
+  const nodes = [...new Set([...rosterNow(s.lease, s.config.roster), ...stores.keys()])].sort();
   const paths = new Set([...stores.values()].flatMap((i) => i.models.map((m) => m.path)));
   const leading = stores.get(s.holder.node);
   const models = [...paths].sort().map((path) => {

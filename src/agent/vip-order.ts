@@ -1,13 +1,14 @@
 // The order of writes at grant, renewal and revocation: one list each, every step with the reason of its place.
 // Safety lies in these orders. A step that fails ends a grant or a renewal; a revocation goes on to its last step whatever fails.
-import { DONE, failed, type Outcome, type VipParts } from './vip-ports.ts';
+import type { Enforcer } from '../core/types.ts';
+import { DONE, failed, type LinkPort, type Outcome, type VipParts } from './vip-ports.ts';
 
 /** What the address is held under. `enforceAt` is monotonic ms. */
 export type Claim = {
   readonly epoch: number;
   readonly enforceAt: number;
-  /** The lease was taken with a proven kernel fence: without it, this claim must end. */
-  readonly fenced: boolean;
+  /** What ends the address if this agent stops, as it was proven when the claim was granted. Without it, this claim must end. */
+  readonly enforcer: Enforcer;
 };
 
 /** How a grant or a renewal ended; `late` and `overtaken` are no fault of this node. */
@@ -23,7 +24,7 @@ export type Phases = Record<string, number>;
 type Step = { readonly name: string; readonly run: () => Outcome | Promise<Outcome> };
 
 function holdSteps(parts: VipParts, claim: Claim): readonly Step[] {
-  const { fence, files, link } = parts;
+  const { files, link } = parts;
   return [
     // First: with a closed fence the first answers would be dropped.
     { name: 'fence', run: () => openFence(parts, claim) },
@@ -33,15 +34,22 @@ function holdSteps(parts: VipParts, claim: Claim): readonly Step[] {
     { name: 'epoch', run: () => files?.epoch(claim.epoch) ?? DONE },
     // Last: from here on keepalived puts the address up. Written at renewals too: a restarted keepalived has zeroed it.
     { name: 'lease', run: () => files?.lease(true) ?? DONE },
-    // Without keepalived the agent is the actuator, behind a proven fence only.
-    {
-      name: 'link',
-      run: () => {
-        if (link === null || !parts.linkIsActuator) return DONE;
-        return fence === null ? failed('driver address works behind the kernel fence only') : link.on(claim.enforceAt);
-      },
-    },
+    // Without keepalived the agent is the actuator, behind a proven fence or a lifetime only. With it, and without a fence, each renewal
+    // moves the lifetime of the address on.
+    { name: 'link', run: () => (link === null ? DONE : parts.linkIsActuator ? put(link, claim) : limit(parts, claim)) },
   ];
+}
+
+function put(link: LinkPort, claim: Claim): Outcome | Promise<Outcome> {
+  const { enforcer, enforceAt } = claim;
+  if (enforcer !== 'nft' && enforcer !== 'valid_lft') return failed('driver address needs the kernel fence, or lifetimes of addresses');
+  return link.on(enforceAt, enforcer !== 'nft');
+}
+
+/** Sets the lifetime where that is the enforcer; the address must be there already. */
+export function limit(parts: VipParts, claim: Claim): Outcome | Promise<Outcome> {
+  if (claim.enforcer !== 'valid_lft' || parts.linkIsActuator || parts.link === null || parts.watch?.present() !== true) return DONE;
+  return parts.link.limit(claim.enforceAt);
 }
 
 /**
@@ -63,7 +71,7 @@ export async function hold(parts: VipParts, claim: Claim, wanted: () => boolean,
 async function openFence(parts: VipParts, claim: Claim): Promise<Outcome> {
   if (parts.fence === null) return DONE;
   const opened = await parts.fence.open(claim.enforceAt);
-  return opened.ok || claim.fenced || parts.fenceRequired ? opened : DONE;
+  return opened.ok || claim.enforcer === 'nft' || parts.fenceRequired ? opened : DONE;
 }
 
 /**
@@ -72,7 +80,7 @@ async function openFence(parts: VipParts, claim: Claim): Promise<Outcome> {
  */
 export async function revoke(parts: VipParts, enforceAt: number, phases: Phases): Promise<Outcome> {
   // Resets need the address and an open fence to leave the host: before everything else, and only while they can.
-  const resets = parts.watch?.present() !== false;
+  const resets = parts.watch?.any() !== false;
   if (resets && parts.now() < enforceAt) await reset(parts, phases);
   const problems: string[] = [];
   const note = (name: string, outcome: Outcome) => {

@@ -1,4 +1,5 @@
 // What moving the address needs of the world: one narrow function type per act. Drivers implement these; none of them throws.
+import type { Vrrp } from '../core/vip/agreement.ts';
 import type { Sink } from './ports.ts';
 
 /** How one act went. A failure of the world is a value: `why` is one line for the log. */
@@ -36,19 +37,28 @@ export interface TrackFiles {
 
 /** `ip address`: the whole actuator of driver `address`, the last resort for "off" beside keepalived. */
 export interface LinkPort {
-  /** Puts the address on and announces it; repeated at every renewal until `enforceAt` (monotonic ms). */
-  on(enforceAt: number): Promise<Outcome>;
+  /**
+   * Puts the address on and announces it; repeated at every renewal until `enforceAt` (monotonic ms). `sole`: its lifetime is what ends it,
+   * so it never reaches beyond; then nothing is done when less than a second is left.
+   */
+  on(enforceAt: number, sole: boolean): Promise<Outcome>;
+  /** Gives the address that keepalived put on a lifetime within `enforceAt`; nothing is done when less than a second is left. */
+  limit(enforceAt: number): Promise<Outcome>;
+  /** Proves that a lifetime can be set here. */
+  canLimit(): Promise<Outcome>;
   off(): Promise<Outcome>;
 }
 
 /** Resets every TCP connection of the address. */
 export type KillSockets = () => Promise<Outcome>;
 
-/** Is the address on an interface of this host? */
+/** Is the address on an interface of this host? With several, they are one thing: on when all are there, off when none is. */
 export interface AddressWatch {
-  /** Read now; null = could not be read. */
+  /** All are there, read now; null = could not be read. */
   present(): boolean | null;
-  /** Resolves true as soon as `present()` is `wanted`, false after `limitMs`. */
+  /** At least one is there. */
+  any(): boolean | null;
+  /** Resolves true as soon as all (`wanted`) or none (not `wanted`) are there, false after `limitMs`. */
   until(wanted: boolean, limitMs: number): Promise<boolean>;
   /** Called after each change of any address of the host. */
   onChange(listener: () => void): void;
@@ -62,7 +72,9 @@ export interface KeepalivedView {
   script(): Outcome;
   /** Resolves true as soon as keepalived reported FAULT, false after `limitMs`. */
   untilFault(limitMs: number): Promise<boolean>;
-  /** Called when keepalived appears, disappears or changes state. */
+  /** Its state as it told it. */
+  view(): Vrrp;
+  /** Called when keepalived appears or disappears. */
   onChange(listener: () => void): void;
 }
 
@@ -76,6 +88,8 @@ export type VipParts = {
   readonly link: LinkPort | null;
   /** `link` puts the address on (driver address), not only takes it off. */
   readonly linkIsActuator: boolean;
+  /** The lease is long enough for the lifetime of the address to end it. */
+  readonly lifetimes: boolean;
   readonly killSockets: KillSockets | null;
   readonly watch: AddressWatch | null;
   /** Starts or stops the standby's watch on the wire. */

@@ -1,13 +1,11 @@
 // What would end the address here if this agent stopped: proven, not assumed, and reported to the core whenever it changes.
-import { DONE, type VipLimits, type VipParts } from './vip-ports.ts';
+import type { Enforcer } from '../core/types.ts';
+import { DONE, type Outcome, type VipLimits, type VipParts } from './vip-ports.ts';
 
-/** What enforces the end of the address; 'none' makes a node that needs a fence ineligible. */
-export type FenceKind = 'nft' | 'script' | 'none';
-
-/** The standing proof. */
+/** The standing proof; the strongest enforcer that works here counts. */
 export type Proof = {
-  kind(): FenceKind;
-  /** Why the fence is not proven; '' = it is. */
+  kind(): Enforcer;
+  /** Why nothing stronger is proven; '' = the fence is. */
   problem(): string;
   /** Not held: proves anew, repairs what can be repaired, reports a change. */
   refresh(): Promise<void>;
@@ -19,23 +17,44 @@ export type Proof = {
   succeeded(): void;
 };
 
+/** A keepalived that is away this long is no restart any more; until then the script it runs still counts, ms. */
+const AWAY_MS = 1000;
+
 /** Creates the proof; nothing is reported before the first `refresh`. */
 export function createProof(parts: VipParts, limits: VipLimits): Proof {
-  let kind: FenceKind | null = null;
+  let kind: Enforcer | null = null;
   let problem = 'not proven yet';
   let notBefore = Number.NEGATIVE_INFINITY;
   let failures = 0;
+  let limitable = false;
+  let awaySince: number | null = null;
 
-  function report(next: FenceKind, why: string): void {
+  function report(next: Enforcer, why: string): void {
     problem = why;
     if (next === kind) return;
     kind = next;
-    parts.log(
-      next === 'none' ? 'warn' : 'info',
-      'vip.fence',
-      next === 'none' ? `no fence: ${why || 'none is configured'}` : `fence proven: ${next}`,
-    );
+    if (next === 'none') parts.log('warn', 'vip.fence', `no fence: ${why || 'none is configured'}`);
+    else if (next === 'nft') parts.log('info', 'vip.fence', 'fence proven: nft');
+    else parts.log('warn', 'vip.fence', `proven: ${next} only, claimers wait longer: ${why || 'the kernel fence is off'}`);
     parts.sink({ k: 'fence', kind: next });
+  }
+
+  /** Proven once for as long as it works: every use reports its own failure. */
+  async function lifetime(): Promise<Outcome | null> {
+    if (!parts.lifetimes || parts.link === null) return null;
+    if (limitable) return DONE;
+    const proven = await parts.link.canLimit();
+    limitable = proven.ok;
+    return proven;
+  }
+
+  /** Present each second, or nothing ends the address: keepalived itself says nothing of a script that is gone. */
+  function scriptOutcome(): string | null {
+    const script = parts.keepalived?.script() ?? DONE;
+    if (!script.ok) return script.why;
+    const ready = parts.keepalived?.ready() ?? DONE;
+    awaySince = ready.ok ? null : (awaySince ?? parts.now());
+    return !ready.ok && awaySince !== null && parts.now() - awaySince > AWAY_MS ? ready.why : null;
   }
 
   return {
@@ -48,23 +67,33 @@ export function createProof(parts: VipParts, limits: VipLimits): Proof {
       if (!ready.ok) return report('none', ready.why);
       const fence = await parts.fence?.prove();
       if (fence?.ok) return report('nft', '');
+      // Below a required fence nothing counts; what else works is told all the same.
+      const limited = await lifetime();
+      if (limited?.ok) return report('valid_lft', whyOf([fence]));
       const script = parts.keepalived?.script();
-      const why = [fence, script].flatMap((outcome) => (outcome === undefined || outcome.ok ? [] : [outcome.why])).join('; ');
-      report(script?.ok ? 'script' : 'none', why);
+      report(script?.ok ? 'script' : 'none', whyOf([fence, limited, script]));
     },
     async recheck() {
-      if (kind === 'none' || kind === null) return null;
-      const outcome = await (kind === 'nft' ? parts.fence?.check() : parts.keepalived?.script());
-      return outcome === undefined || outcome.ok ? null : outcome.why;
+      if (kind === 'nft') {
+        const checked = await parts.fence?.check();
+        return checked === undefined || checked.ok ? null : checked.why;
+      }
+      return kind === 'script' ? scriptOutcome() : null;
     },
     lost(why) {
       notBefore = parts.now() + Math.min(limits.cooldownMs * 2 ** failures, limits.cooldownMaxMs);
       failures += 1;
       kind = null;
+      limitable = false;
+      awaySince = null;
       report('none', why);
     },
     succeeded() {
       failures = 0;
     },
   };
+}
+
+function whyOf(outcomes: readonly (Outcome | null | undefined)[]): string {
+  return outcomes.flatMap((outcome) => (outcome == null || outcome.ok ? [] : [outcome.why])).join('; ');
 }

@@ -9,20 +9,26 @@
 // Rules: doubt means off. A claim that failed here is barred: its epoch is never taken up again. `ended` is reported only while the want is
 // off and both address and fence are confirmed off. What a grant or a revocation writes, and why in that order, stands in vip-order.ts.
 import type { VipWant } from '../core/io.ts';
+import type { Enforcer } from '../core/types.ts';
+import { disagreement, type Vrrp } from '../core/vip/agreement.ts';
 import type { VipPort } from './ports.ts';
-import { type Claim, hold, type Phases, revoke } from './vip-order.ts';
+import { type Claim, hold, limit, type Phases, revoke } from './vip-order.ts';
 import type { VipLimits, VipParts } from './vip-ports.ts';
 import { VIP_LIMITS } from './vip-ports.ts';
-import { createProof, type FenceKind } from './vip-proof.ts';
+import { createProof } from './vip-proof.ts';
 
 /** What status shows of the address on this node. */
 export type VipView = {
   readonly state: 'unknown' | 'arming' | 'held' | 'off' | 'stuck';
-  readonly fence: FenceKind;
+  readonly fence: Enforcer;
   /** Monotonic ms; 0 = not held. */
   readonly enforceAt: number;
   /** Why the fence is not proven, or the address not off; '' = nothing to say. */
   readonly problem: string;
+  /** keepalived's own view; null = it does not move the address here. */
+  readonly keepalived: Vrrp | null;
+  /** Where agent and keepalived have differed for more than a second; '' = nowhere. */
+  readonly differs: string;
 };
 
 type Held = {
@@ -43,6 +49,8 @@ type State =
   /** `problem` '' = confirmed off. */
   | { readonly k: 'off'; readonly problem: string; readonly phases: Phases };
 
+/** A grant that rests on the lifetime of the address needs this much, ms. */
+const LIFETIME_LEFT_MS = 1200;
 /** How often a missing address is put back at most, ms. */
 const RESTORE_EVERY_MS = 500;
 /** How often an armed address is looked for beside the pushed changes, ms. */
@@ -63,6 +71,8 @@ export function createVip(parts: VipParts): VipPort & { view(): VipView } {
   /** Until when the fence was last opened; 0 = it is closed. */
   let openUntil = 0;
   let closed = false;
+  /** Since when the address is wanted on, or off. */
+  let turnedAt = parts.now();
   let deadline: NodeJS.Timeout | undefined;
   let poll: NodeJS.Timeout | undefined;
 
@@ -104,7 +114,9 @@ export function createVip(parts: VipParts): VipPort & { view(): VipView } {
 
   async function grant(on: VipWant & { readonly on: true }): Promise<void> {
     const phases: Phases = {};
-    const claim = { epoch: on.epoch, enforceAt: on.enforceAt, fenced: proof.kind() === 'nft' };
+    const claim = { epoch: on.epoch, enforceAt: on.enforceAt, enforcer: proof.kind() };
+    // A lifetime counts whole seconds: too little is left for one, and the next renewal brings more.
+    if (claim.enforcer === 'valid_lft' && on.enforceAt - parts.now() < LIFETIME_LEFT_MS) return state.k === 'held' ? takeDown() : undefined;
     endedEpoch = null;
     parts.wire?.(false);
     // Entered before the first write, so that whatever happens meanwhile ends in a revocation.
@@ -129,6 +141,9 @@ export function createVip(parts: VipParts): VipPort & { view(): VipView } {
     const present = parts.watch === null ? true : parts.watch.present();
     if (present === true) {
       if (!held.confirmed) {
+        // keepalived put it on without a lifetime.
+        const limited = await limit(parts, held.claim);
+        if (!limited.ok) return giveUp(held.claim.epoch, limited.why);
         proof.succeeded();
         parts.sink({
           k: 'granted',
@@ -200,10 +215,10 @@ export function createVip(parts: VipParts): VipPort & { view(): VipView } {
 
   /** Each second: say where the address is, check the fence while held, prove it while not. */
   async function chores(): Promise<void> {
-    const present = parts.watch?.present() ?? null;
+    const present = (state.k === 'held' ? parts.watch?.present() : parts.watch?.any()) ?? null;
     if (parts.watch !== null) parts.sink({ k: 'address', present });
     if (state.k === 'held') {
-      const broken = state.claim.fenced ? await proof.recheck() : null;
+      const broken = await proof.recheck();
       if (broken !== null && state.k === 'held') await giveUp(state.claim.epoch, broken);
       return;
     }
@@ -214,9 +229,15 @@ export function createVip(parts: VipParts): VipPort & { view(): VipView } {
     await proof.refresh();
   }
 
+  function differs(): string {
+    if (parts.keepalived === null || want === null) return '';
+    return disagreement(parts.keepalived.view(), { on: goal() !== null, since: turnedAt }, parts.now());
+  }
+
   return {
     apply(next) {
       if (want !== null && sameWant(want, next)) return;
+      if (want?.on !== next.on) turnedAt = parts.now();
       want = next;
       // The worker may see only the last of several wants; what was said of an earlier "off" does not hold for a later one.
       if (next.on) endedEpoch = null;
@@ -239,6 +260,8 @@ export function createVip(parts: VipParts): VipPort & { view(): VipView } {
         fence: proof.kind(),
         enforceAt: held?.claim.enforceAt ?? 0,
         problem: state.k === 'off' && state.problem !== '' ? state.problem : proof.problem(),
+        keepalived: parts.keepalived?.view() ?? null,
+        differs: differs(),
       };
     },
   };

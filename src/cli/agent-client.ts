@@ -1,6 +1,23 @@
 // The control service as promises. Every gRPC failure becomes one CliError with what to try.
 import type { CallOptions, ClientUnaryCall, Metadata as GrpcMetadata, ServiceError } from '@grpc/grpc-js';
-import type { CommandReply, ExplainReply, HistoryReply, ModelsReply, StatusReply, SwitchoverCommand } from '../gen/control.ts';
+import type {
+  CommandReply,
+  ExplainReply,
+  FailoverCommand,
+  ForgetCommand,
+  HistoryReply,
+  LeaveCommand,
+  MaintenanceCommand,
+  ModelsReply,
+  PauseCommand,
+  ReplicationCommand,
+  ReplicationReply,
+  RestoreCommand,
+  StatusReply,
+  SwitchoverCommand,
+  VerifyCommand,
+  VerifyReply,
+} from '../gen/control.ts';
 import type { CommandContext } from './context.ts';
 import { CliError, EXIT_CANNOT_ASK } from './errors.ts';
 import { type Target, targetOf } from './target.ts';
@@ -13,6 +30,15 @@ export type AgentClient = {
   readonly history: (limit: number) => Promise<HistoryReply>;
   readonly models: () => Promise<ModelsReply>;
   readonly switchover: (command: SwitchoverCommand) => Promise<CommandReply>;
+  readonly pause: (command: PauseCommand) => Promise<CommandReply>;
+  readonly maintenance: (command: MaintenanceCommand) => Promise<CommandReply>;
+  readonly failover: (command: FailoverCommand) => Promise<CommandReply>;
+  readonly leave: (command: LeaveCommand) => Promise<CommandReply>;
+  readonly forget: (command: ForgetCommand) => Promise<CommandReply>;
+  readonly replication: () => Promise<ReplicationReply>;
+  readonly replicationOrder: (command: ReplicationCommand) => Promise<CommandReply>;
+  readonly verify: (command: VerifyCommand) => Promise<VerifyReply>;
+  readonly restore: (command: RestoreCommand) => Promise<CommandReply>;
   readonly close: () => void;
 };
 
@@ -31,6 +57,12 @@ export async function withAgent<T>(ctx: CommandContext, timeoutMs: number, use: 
   } finally {
     agent.close();
   }
+}
+
+/** The status of the agent behind a socket, whatever the global options name. */
+export async function askSocket(path: string, timeoutMs: number): Promise<StatusReply> {
+  const agent = await connect({ k: 'socket', path, where: path }, timeoutMs);
+  return await agent.status().finally(() => agent.close());
 }
 
 async function connect(target: Target, timeoutMs: number): Promise<AgentClient> {
@@ -60,6 +92,15 @@ async function connect(target: Target, timeoutMs: number): Promise<AgentClient> 
     history: (limit) => call(client.history, { limit }),
     models: () => call(client.models, {}),
     switchover: (command) => call(client.switchover, command),
+    pause: (command) => call(client.pause, command),
+    maintenance: (command) => call(client.maintenance, command),
+    failover: (command) => call(client.failover, command),
+    leave: (command) => call(client.leave, command),
+    forget: (command) => call(client.forget, command),
+    replication: () => call(client.replication, {}),
+    replicationOrder: (command) => call(client.replicationOrder, command),
+    verify: (command) => call(client.verify, command),
+    restore: (command) => call(client.restore, command),
     close: () => client.close(),
   };
 }
@@ -123,5 +164,6 @@ function unreachable(text: string, target: Target): Said {
   return { code: 'unreachable', message, hint: target.k === 'tls' ? remoteHint : startHint };
 }
 
-const startHint = 'systemctl status ollama-ha; if it runs with another configuration, name it with --config, or its socket with --socket';
+const startHint =
+  'systemctl status ollama-ha-agent; if it runs with another configuration, name it with --config, or its socket with --socket';
 const remoteHint = 'is the host up, and its agent running? Its port is ports.peer, 11440 by default: --host HOST:PORT';

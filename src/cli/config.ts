@@ -5,6 +5,7 @@ import type { Config } from '../config/schema.ts';
 import type { CommandContext } from './context.ts';
 import { jsonText } from './json.ts';
 import { loadOrThrow } from './load.ts';
+import { roomHere } from './room.ts';
 
 /** The command with its two subcommands. Exit codes: 0 valid, 1 invalid. */
 export function configCommand(ctx: CommandContext): Command {
@@ -13,15 +14,17 @@ export function configCommand(ctx: CommandContext): Command {
 
 function checkCommand(ctx: CommandContext): Command {
   return new Command('check')
-    .description('check a configuration file and list every problem; touches nothing')
+    .description(
+      'check a configuration file and list every problem; touches nothing, and asks a running agent whether the timing has room here',
+    )
     .argument('[file]', 'the file (default: that of --config)')
     .option('--json', 'print the result as JSON')
     .action(async (file: string | undefined, options: { json?: true }) => {
       const path = file ?? ctx.globals().config ?? defaultConfigPath;
       const { config } = await loadOrThrow(path, ctx.env);
-      ctx.out(
-        options.json === true ? jsonText({ ok: true, file: path, node: config.node.id, roles: rolesOf(config) }) : okText(path, config),
-      );
+      const warnings = await roomHere(config);
+      if (options.json === true) return ctx.out(jsonText({ ok: true, file: path, node: config.node.id, roles: rolesOf(config), warnings }));
+      return ctx.out([okText(path, config), ...warnings.map((warning) => `warning: ${warning}\n`)].join(''));
     });
 }
 
@@ -48,7 +51,7 @@ function rolesOf(config: Config): readonly string[] {
   const votes = config.redis.managed && config.redis.voters.some((voter) => voter.id === config.node.id);
   return [
     ...(config.ollama === null ? (votes ? ['witness'] : ['observer']) : ['candidate']),
-    ...(config.vip === null || config.vip.driver === 'none' ? [] : [`carries ${config.vip.address}`]),
+    ...(config.vip === null || config.vip.driver === 'none' ? [] : [`carries ${config.vip.addresses.join(', ')}`]),
     ...(votes ? [`votes (managed Redis on port ${config.redis.port})`] : []),
   ];
 }

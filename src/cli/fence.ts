@@ -1,5 +1,6 @@
 // agentctl fence render: the kernel fence as a file for nft. `agentctl fence --local` is answered before the commands are loaded (main.ts).
 import { Command } from 'commander';
+import { canonicalOf } from '../config/cidr.ts';
 import { loadScript } from '../core/vip/fence-table.ts';
 import type { CommandContext } from './context.ts';
 import { CliError, EXIT_USAGE } from './errors.ts';
@@ -30,8 +31,7 @@ function renderCommand(ctx: CommandContext): Command {
         hint: 'set vip.address, vip.interface and vip.fence: required',
       });
     }
-    const address = vip.address.split('/')[0] ?? vip.address;
-    ctx.out(`${HEAD}${loadScript({ interface: vip.interface, vips: [address] })}`);
+    ctx.out(`${HEAD}${loadScript({ interface: vip.interface, vips: vip.addresses.map(canonicalOf) })}`);
   });
 }
 

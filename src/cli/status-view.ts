@@ -1,6 +1,6 @@
 // The status table: header, one row per node, warnings. Pure: an answer in, text out.
-import type { NodeRow, StatusReply } from '../gen/control.ts';
-import { clip, duration, printable, shortDuration, size, wrap } from './format.ts';
+import type { NodeRow, PlannedSwitchover, StatusReply } from '../gen/control.ts';
+import { clip, duration, instant, printable, shortDuration, size, wrap } from './format.ts';
 import type { Paint } from './paint.ts';
 import { type ClusterHealth, isPresent, wireOwner } from './status-health.ts';
 import { type Cell, tableText } from './table.ts';
@@ -34,9 +34,32 @@ function headerOf(reply: StatusReply, paint: Paint): readonly (readonly Cell[])[
   const vip: readonly Cell[] = [
     { text: vipText(reply) },
     { text: `lockDelay ${reply.lockDelayMs}${lock}` },
-    reply.mode === 'normal' ? { text: 'mode normal' } : { text: `mode ${reply.mode}`, paint: paint.yellow },
+    reply.mode === 'normal' ? { text: 'mode normal' } : { text: `mode ${modeText(reply)}`, paint: paint.yellow },
+    ...(reply.planned === undefined ? [] : [{ text: plannedText(reply.planned), paint: paint.yellow }]),
   ];
-  return [lease, vip, redisParts(reply).map((text) => ({ text })), [{ text: askedText(reply) }]].filter((parts) => parts.length > 0);
+  return [lease, vip, keepalivedParts(reply, paint), redisParts(reply).map((text) => ({ text })), [{ text: askedText(reply) }]].filter(
+    (parts) => parts.length > 0,
+  );
+}
+
+function keepalivedParts({ keepalived, asked }: StatusReply, paint: Paint): readonly Cell[] {
+  if (keepalived === undefined) return [];
+  const { running, state, priority, sinceMs, differs } = keepalived;
+  const name = running ? state || 'silent so far' : 'not running';
+  const details = [
+    ...(running && state !== '' ? [`priority ${priority}`] : []),
+    ...(sinceMs < 0n ? [] : [`for ${duration(Number(sinceMs))}`]),
+  ];
+  const text = `keepalived on ${asked} ${name}${details.length === 0 ? '' : ` (${details.join(', ')})`}`;
+  return [differs === '' ? { text } : { text, paint: paint.yellow }];
+}
+
+function modeText(reply: StatusReply): string {
+  return reply.mode === 'paused' && reply.pausedBy !== '' ? `paused by ${reply.pausedBy}` : reply.mode;
+}
+
+function plannedText({ to, atMs, by }: PlannedSwitchover): string {
+  return `switchover to ${to === '' ? 'the best heir' : to} at ${instant(Number(atMs))}${by === '' ? '' : ` by ${by}`}`;
 }
 
 // Parts of a line, two spaces apart; a part that does not fit begins a new line.

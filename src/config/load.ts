@@ -61,7 +61,6 @@ const standIns: Readonly<Record<string, unknown>> = {
   cluster: { name: 'unset', nodes: [{ id: 'unset', address: '0.0.0.0' }] },
   'cluster.name': 'unset',
   'cluster.nodes': [{ id: 'unset', address: '0.0.0.0' }],
-  'vip.address': '0.0.0.0/32',
   'vip.interface': 'unset',
 };
 

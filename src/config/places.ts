@@ -16,11 +16,19 @@ export async function runDirectoryOf(path: string, env: Env): Promise<string> {
   if (override?.startsWith('/')) return override;
   const text = textOf(path);
   if (!text.includes('paths:')) return defaultRunDirectory;
+  const plain = plainRunDirectory(text);
+  if (plain !== null) return plain;
   const { parseText } = await import('./file.ts');
   const file = parseText(text, path);
   if ('problems' in file) return defaultRunDirectory;
   const { run } = (file.values.paths ?? {}) as { run?: unknown };
   return typeof run === 'string' && run.startsWith('/') ? run : defaultRunDirectory;
+}
+
+// The way nearly every file says it. Everything else (flow style, quotes, anchors) is left to the parser, which takes longer to load than to run.
+function plainRunDirectory(text: string): string | null {
+  const section = /^paths:[ \t]*(?:#.*)?\n((?:[ \t]+.*\n|[ \t]*\n|#.*\n)*)/m.exec(`${text}\n`)?.[1] ?? '';
+  return /^[ \t]+run:[ \t]+(\/[\w./-]*)[ \t]*(?:#.*)?$/m.exec(section)?.[1] ?? null;
 }
 
 function textOf(path: string): string {

@@ -1,11 +1,12 @@
 // From the file's values to the values in effect: presets, and defaults that follow from other keys.
+import { lockDelayLeastMs } from '../core/vip/enforcer.ts';
 import { presets } from './presets.ts';
 import type { FileConfig } from './schema.ts';
 
 type DeepReadonly<T> = T extends string | number | boolean | null | undefined ? T : { readonly [K in keyof T]: DeepReadonly<T[K]> };
 
-/** Wait for enforcers in user space when the kernel fence is not certain, ms: a healthy check script needs 1.1 s. */
-export const lockDelayWithoutFenceMs = 1300;
+/** Wait for the weakest enforcer when the kernel fence is not certain, ms: enough for the script, and so for the lifetime of the address. */
+const lockDelayWithoutFenceMs = lockDelayLeastMs.script;
 
 /** Fills in everything that follows from something else. `hostId` is the default of `node.id`. */
 export function resolveConfig(input: FileConfig, hostId: string) {
@@ -40,8 +41,14 @@ function resolved(file: FileConfig, hostId: string) {
       commandTimeoutMs: file.redis.commandTimeoutMs ?? preset.commandTimeoutMs,
     },
     ollama: file.ollama ?? null,
-    vip: file.vip ?? null,
+    vip: file.vip === undefined ? null : withAddresses(file.vip),
   };
+}
+
+// One list, whichever of the two keys names them.
+function withAddresses(vip: NonNullable<FileConfig['vip']>) {
+  const addresses = vip.addresses ?? (vip.address === undefined ? [] : [vip.address]);
+  return { ...vip, address: vip.address ?? addresses[0] ?? '', addresses };
 }
 
 // Without an address nothing outlasts the lease; with a required fence the kernel ends it in time.

@@ -1,4 +1,6 @@
 // Relations between this node, the node list, the voters, and the addresses and ports they use.
+import { isIP } from 'node:net';
+import { canonicalOf } from './cidr.ts';
 import type { RawProblem } from './problem.ts';
 import { problemAt, type Rule } from './rule.ts';
 import type { Config } from './schema.ts';
@@ -17,7 +19,9 @@ export const clusterRules: readonly Rule[] = [
   { needs: ['cluster.nodes', 'redis'], check: sameAddresses },
   { needs: ['redis'], check: sameServers },
   { needs: ['cluster.nodes', 'redis'], check: votes },
-  { needs: ['vip.address', 'node.address', 'cluster.nodes', 'redis.voters'], check: vipIsFree },
+  { needs: ['vip.address', 'vip.addresses', 'node.address', 'cluster.nodes', 'redis.voters'], check: vipIsFree },
+  { needs: ['vip.address', 'vip.addresses'], check: vipIsNamed },
+  { needs: ['vip.address', 'vip.addresses', 'vip.driver', 'node.address'], check: vipHasFamily },
   { needs: ['ports', 'http', 'redis', 'ollama'], check: distinctPorts },
 ];
 
@@ -123,12 +127,38 @@ const addWitness =
   'add a witness: any small third machine, listed in redis.voters beside both nodes (not in cluster.nodes); its file has no `ollama:` section';
 
 function vipIsFree({ vip, node, cluster, redis }: Config): RawProblem[] {
-  const address = vip?.address.split('/')[0];
-  if (address === undefined) return [];
-  const owner = [node, ...cluster.nodes, ...redis.voters].find((place) => place.address === address);
-  if (owner === undefined) return [];
-  const message = `${address} is the own address of ${owner.id}`;
-  return [problemAt('vip.address', message, 'choose an unused address of the same network; it moves between the nodes')];
+  const several = (vip?.addresses.length ?? 0) > 1;
+  return (vip?.addresses ?? []).flatMap((text, at) => {
+    const address = canonicalOf(text);
+    const owner = [node, ...cluster.nodes, ...redis.voters].find((place) => canonicalOf(place.address) === address);
+    if (owner === undefined) return [];
+    const message = `${address} is the own address of ${owner.id}`;
+    const path = several ? ['vip', 'addresses', at] : ['vip', 'address'];
+    return [{ path, message, hint: 'choose an unused address of the same network; it moves between the nodes' }];
+  });
+}
+
+function vipIsNamed({ vip }: Config): RawProblem[] {
+  if (vip === null) return [];
+  if (vip.addresses.length === 0) return [problemAt('vip.address', 'is missing', 'name the virtual address, such as 10.77.0.100/24')];
+  const plain = vip.addresses.map(canonicalOf);
+  const twice = plain.flatMap((address, at) =>
+    plain.indexOf(address) === at
+      ? []
+      : [{ path: ['vip', 'addresses', at], message: `${address} is listed twice`, hint: 'every address stands once; remove this entry' }],
+  );
+  if (vip.addresses.includes(vip.address)) return twice;
+  return [problemAt('vip.address', 'stands beside addresses', 'remove one of the two: `addresses` names all of them'), ...twice];
+}
+
+function vipHasFamily({ vip, node }: Config): RawProblem[] {
+  const family = isIP(node.address);
+  if (vip === null || vip.driver !== 'keepalived' || family === 0 || vip.addresses.length === 0) return [];
+  if (vip.addresses.some((text) => text.includes(':') === (family === 6))) return [];
+  const message = `keepalived talks IPv${family} between the nodes (node.address ${node.address}) and needs a virtual address of that family too`;
+  return [
+    problemAt('vip.address', message, 'add one to `addresses`, give the nodes addresses of the other family, or set driver: address'),
+  ];
 }
 
 function distinctPorts({ ports, http, redis, ollama }: Config): RawProblem[] {

@@ -1,6 +1,6 @@
 // Relations inside the lease's timing, and between the lease and what ends the address. Each rule is an arithmetic condition of the
 // safety argument: a value that breaks one makes either a false failover or two active nodes possible.
-import { lockDelayWithoutFenceMs } from './resolve.ts';
+import { lifetimeTtlLeastMs, lockDelayLeastMs } from '../core/vip/enforcer.ts';
 import { problemAt, type Rule } from './rule.ts';
 
 /** The rules of the lease. */
@@ -71,8 +71,8 @@ export const leaseRules: readonly Rule[] = [
     // The kernel's own address lifetime counts whole seconds and is late by up to 1.65 s.
     needs: ['lease.preset', 'lease.ttlMs', 'vip.fence', 'vip.driver'],
     check: ({ lease, vip }) => {
-      if (vip?.driver !== 'address' || vip.fence === 'required' || lease.ttlMs >= 2000 || lease.preset === 'ultra') return [];
-      const message = `driver address without a required fence needs ttlMs of at least 2000 (now ${lease.ttlMs}): the address's own lifetime is too coarse`;
+      if (vip?.driver !== 'address' || vip.fence === 'required' || lease.ttlMs >= lifetimeTtlLeastMs || lease.preset === 'ultra') return [];
+      const message = `driver address without a required fence needs ttlMs of at least ${lifetimeTtlLeastMs} (now ${lease.ttlMs}): the address's own lifetime is too coarse`;
       return [problemAt('vip.driver', message, 'set vip.fence: required, or lease.preset: standard, or driver: keepalived')];
     },
   },
@@ -80,7 +80,7 @@ export const leaseRules: readonly Rule[] = [
     needs: ['lease.lockDelayMs', 'vip.fence', 'vip.driver'],
     check: ({ lease, vip }) => {
       if (vip === null || vip.driver === 'none' || vip.fence === 'required') return [];
-      const least = vip.driver === 'address' ? 1100 : lockDelayWithoutFenceMs;
+      const least = lockDelayLeastMs[vip.driver === 'address' ? 'valid_lft' : 'script'];
       if (lease.lockDelayMs >= least) return [];
       const message = `lockDelayMs ${lease.lockDelayMs} is too short with vip.fence: ${vip.fence}: the address may outlast the lease by ${least} ms`;
       return [problemAt('lease.lockDelayMs', message, `leave it out, set it to at least ${least}, or set vip.fence: required`)];

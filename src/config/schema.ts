@@ -1,6 +1,8 @@
 // The configuration file as zod sees it: one commented entry per key. docs/configuration.md is generated from these descriptions.
 // Relations between keys stand in rules.ts, values that follow from others (presets, defaults from the node list) in resolve.ts.
 import { z } from 'zod';
+import { parseWindow } from '../core/replication/window.ts';
+import { isCidr } from './cidr.ts';
 import { presetNames } from './presets.ts';
 import type { resolveConfig } from './resolve.ts';
 
@@ -18,9 +20,7 @@ const port = z.int().min(1).max(65535);
 const ms = (min: number, max: number) => z.int().min(min).max(max);
 const names = z.array(z.string().min(1).max(256)).max(1000);
 
-const cidr4 = z.string().regex(/^((25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(25[0-5]|2[0-4]\d|1?\d?\d)\/([89]|[12]\d|3[0-2])$/, {
-  error: 'must be an IPv4 address with its prefix length, such as 10.77.0.100/24',
-});
+const cidr = z.string().max(64).refine(isCidr, { error: 'must be an IPv4 or IPv6 address with its prefix length, such as 10.77.0.100/24' });
 
 const place = z.strictObject({
   id: label.describe('Node id, a DNS label.'),
@@ -80,7 +80,7 @@ const lease = z.strictObject({
   lockDelayMs: ms(0, 60_000)
     .optional()
     .describe(
-      'Extra wait of a claimer where the kernel fence is not proven. Default: 0 with `vip.fence: required` or without an address, else 1300.',
+      'Extra wait of a claimer where the kernel fence is not proven. Default: 0 with `vip.fence: required` or without an address, else 1300; 3700 also covers a dead-man script that hangs.',
     ),
   claimTimeoutMs: ms(50, 10_000).default(250).describe('A claim without a majority by then has failed.'),
   backoffMs: z
@@ -129,7 +129,15 @@ const vip = z.strictObject({
     .enum(['keepalived', 'address', 'none'])
     .default('keepalived')
     .describe('Who moves the address: keepalived, the agent itself (address), or nobody (none).'),
-  address: cidr4.describe('The virtual address with its prefix length. No node may have it as its own.'),
+  address: cidr
+    .optional()
+    .describe('The virtual address, IPv4 or IPv6, with its prefix length. No node may have it as its own. Required without `addresses`.'),
+  addresses: z
+    .array(cidr)
+    .min(1)
+    .max(8)
+    .optional()
+    .describe('Several virtual addresses in place of `address`, of one or both families. They move together.'),
   interface: z
     .string()
     .regex(/^[^\s/:]{1,15}$/, { error: 'must be the name of a network interface, at most 15 characters' })
@@ -141,7 +149,9 @@ const vip = z.strictObject({
   fence: z
     .enum(['required', 'preferred', 'off'])
     .default('required')
-    .describe('Kernel fence (nftables). required: no claim without it. preferred: used where it works. off: never.'),
+    .describe(
+      'Kernel fence (nftables). required: no claim without it. preferred: used where it works. off: never. Without it the lifetime of the address (ttlMs of at least 2000) or the dead-man script ends the address, and a claimer waits `lease.lockDelayMs` longer.',
+    ),
 });
 
 const replication = z.strictObject({
@@ -150,6 +160,31 @@ const replication = z.strictObject({
   bytesPerSecondMax: z.int().min(0).default(0).describe('Limit of the copying rate in bytes per second; 0 = none.'),
   concurrency: ms(1, 16).default(2).describe('Blobs copied at the same time.'),
   reserveBytes: z.int().min(0).default(1_073_741_824).describe('Copying stops before less than this is free on the disk.'),
+  window: z
+    .string()
+    .refine((text) => parseWindow(text) !== null, { error: 'must be two times of the day, such as 22:00-06:00' })
+    .optional()
+    .describe('Daily window for copying, local time, such as 22:00-06:00; outside it only required models are copied. Default: always.'),
+  delete: z
+    .enum(['never', 'follow'])
+    .default('follow')
+    .describe('follow: what is deleted on the active goes here too, into the quarantine. never: models stay here.'),
+  graceMs: ms(1000, 30 * 86_400_000)
+    .default(600_000)
+    .describe('From a deletion on the active to the one here.'),
+  deleteMaxPerPass: ms(1, 1000).default(3).describe('Models deleted here within one minute, at most.'),
+  quarantineMs: ms(0, 365 * 86_400_000)
+    .default(7 * 86_400_000)
+    .describe('Deleted and replaced models are kept this long, or until the disk is full.'),
+  scrub: z
+    .strictObject({
+      everyMs: ms(0, 365 * 86_400_000)
+        .default(7 * 86_400_000)
+        .describe('Pause between two readings of every blob; 0 = never.'),
+      bytesPerSecondMax: z.int().min(0).default(52_428_800).describe('Rate of that reading in bytes per second; 0 = no limit.'),
+    })
+    .prefault({})
+    .describe('Blobs at rest are read anew now and then, and compared with their digest.'),
 });
 
 const http = z.strictObject({

@@ -3,8 +3,10 @@ import type { Command, PeerMessage } from './io.ts';
 import type { LeaseInput } from './lease/types.ts';
 import { membersOf } from './membership/machine.ts';
 import { answer, type Draft, type PendingCommand } from './state.ts';
+import { pausedText } from './steer.ts';
 import type { NodeId, Now } from './types.ts';
 import { heirOf } from './view.ts';
+import { takeRemovalReply } from './waits.ts';
 
 type Yield = Extract<LeaseInput, { k: 'yield' }>;
 
@@ -13,7 +15,7 @@ const SWITCHOVER_MS_MAX = 10_000;
 const PENDING_MAX = 16;
 
 /** Takes an operator's wish. Returns the lease order it leads to here, if any. */
-export function takeCommand(d: Draft, id: number, command: Command, now: Now): Yield | null {
+export function takeCommand(d: Draft, id: number, command: Extract<Command, { k: 'switchover' | 'stop' }>, now: Now): Yield | null {
   if (command.k === 'stop') return stop(d, id, now);
   if (d.pending.length >= PENDING_MAX) {
     answer(d, id, 'refused', 'too many commands are under way', { vetoes: ['wait for the running ones to end'] });
@@ -21,6 +23,10 @@ export function takeCommand(d: Draft, id: number, command: Command, now: Now): Y
   }
   const self = d.config.self.node;
   const { node: holder, epoch } = d.holder;
+  if (d.settings.paused) {
+    answer(d, id, 'refused', 'no switchover while the cluster is paused', { vetoes: [pausedText(d)], epoch });
+    return null;
+  }
   if (holder === '') {
     answer(d, id, 'nothing', 'there is no holder to switch over from');
     return null;
@@ -71,7 +77,7 @@ export function takeSwitchoverRequest(
     reply(false, [`${d.config.self.node} is not the holder`]);
     return null;
   }
-  const heir = chooseHeir(d, msg.to, now);
+  const heir = d.settings.paused ? { vetoes: [pausedText(d)] } : chooseHeir(d, msg.to, now);
   if ('vetoes' in heir) {
     reply(false, heir.vetoes);
     return null;
@@ -82,15 +88,18 @@ export function takeSwitchoverRequest(
 }
 
 /** The holder's answer to a forwarded wish. */
-export function takeSwitchoverReply(d: Draft, from: NodeId, msg: Extract<PeerMessage, { k: 'switchoverReply' }>): void {
+export function takeSwitchoverReply(d: Draft, from: NodeId, msg: Extract<PeerMessage, { k: 'switchoverReply' }>, now: Now): void {
   const pending = d.pending.find((p) => p.id === msg.id && p.asked === from);
-  if (pending === undefined) return;
+  if (pending === undefined) {
+    takeRemovalReply(d, msg, now);
+    return;
+  }
   if (msg.accepted) {
     d.pending = d.pending.map((p) => (p === pending ? { ...p, asked: null } : p));
     return;
   }
   d.pending = d.pending.filter((p) => p !== pending);
-  answer(d, msg.id, 'refused', 'no switchover', { vetoes: msg.vetoes, epoch: d.holder.epoch });
+  answer(d, msg.id, 'refused', pending.forced === true ? 'no failover' : 'no switchover', { vetoes: msg.vetoes, epoch: d.holder.epoch });
 }
 
 /** Ends commands whose outcome is known, or whose time is up. */
@@ -104,7 +113,7 @@ export function settleCommands(d: Draft, now: Now): void {
       const asWished = p.to === '' || p.to === node;
       answer(d, p.id, asWished ? 'done' : 'incomplete', asWished ? `${node} is active` : `${node} took over instead of ${p.to}`, {
         epoch,
-        phasesMs: { ...d.phasesMs, totalMs },
+        phasesMs: { ...timesOf(d), totalMs },
       });
     } else if (now.mono >= p.giveUpAt) {
       answer(d, p.id, 'unknown', 'no new holder was seen in time; ask status again', { epoch });
@@ -113,6 +122,13 @@ export function settleCommands(d: Draft, now: Now): void {
     }
   }
   d.pending = open;
+}
+
+/** Times of the newest move: the new holder's word, or those of the own release. */
+function timesOf(d: Draft): Readonly<Record<string, number>> {
+  const { node, phasesMs } = d.holder;
+  if (Object.keys(phasesMs).length > 0) return phasesMs;
+  return node === d.config.self.node || d.lastYield?.heir === node ? d.phasesMs : {};
 }
 
 function stop(d: Draft, id: number, now: Now): Yield | null {
@@ -124,7 +140,8 @@ function stop(d: Draft, id: number, now: Now): Yield | null {
   return { k: 'yield', heir, cause: 'stop' };
 }
 
-function chooseHeir(d: Draft, wish: NodeId | '', now: Now): { node: NodeId } | { vetoes: readonly string[] } {
+/** The heir that an operator named or, for '', the best one; or every reason against it. */
+export function chooseHeir(d: Draft, wish: NodeId | '', now: Now): { node: NodeId } | { vetoes: readonly string[] } {
   if (wish === '') {
     const best = heirOf(d, now);
     return best === null ? { vetoes: ['no other node may take over; see agentctl explain NODE'] } : { node: best };

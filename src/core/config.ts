@@ -1,7 +1,8 @@
 // What the composition must know before the first turn. Made from the configuration file by the composition root.
 import type { HealthConfig } from './health/types.ts';
-import type { LeaseConfig } from './lease/types.ts';
-import type { ReplicationPolicy } from './replication/types.ts';
+import type { LeaseConfig, Roster } from './lease/types.ts';
+import type { DeletionPolicy, ReplicationPolicy } from './replication/types.ts';
+import type { Settings } from './settings/types.ts';
 import type { Identity, NodeId } from './types.ts';
 
 /** Static facts of this node and its cluster. */
@@ -28,8 +29,23 @@ export type CoreConfig = {
   /** What guards the address: no VIP here, or a VIP with this demand on its fence. */
   readonly vip: 'none' | 'fence-required' | 'fence-preferred';
   readonly replication: ReplicationPolicy;
+  /** Whether deletions of the active are followed; without it never. */
+  readonly deletion?: DeletionPolicy;
   /** Feeds every random choice of the core. */
   readonly seed: number;
   /** Highest epoch ever persisted by this node; 0 = none. */
   readonly epochOnDisk: number;
+  /** What else earlier processes of this node left on disk. */
+  readonly saved?: SavedState;
+};
+
+/** Facts that outlive a process of this node. */
+export type SavedState = {
+  readonly settings: Settings;
+  /** Null = no record ever named a roster. */
+  readonly roster: Roster | null;
+  /** Highest epoch that has its line in the history on disk. */
+  readonly historyEpoch: number;
+  /** Who lost the role unplanned lately, and how long ago. */
+  readonly losses: readonly { readonly node: NodeId; readonly agoMs: number }[];
 };

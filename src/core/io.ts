@@ -1,15 +1,16 @@
 // The one way through the house: facts come in as Input, orders leave as Effect, lasting conditions as Desired.
 import type { Evidence } from './health/types.ts';
-import type { LeaseDesired, LeaseEffect, LeaseInput } from './lease/types.ts';
+import type { LeaseDesired, LeaseEffect, LeaseInput, Roster } from './lease/types.ts';
 import type { Frame, MembershipEffect, MembershipInput, MemberUpdate } from './membership/types.ts';
-import type { Inventory, ReplicationPlan } from './replication/types.ts';
-import type { NodeId, Role } from './types.ts';
+import type { Inventory, RemoveModel, ReplicationPlan } from './replication/types.ts';
+import type { Settings } from './settings/types.ts';
+import type { Enforcer, NodeId, Role } from './types.ts';
 
 /** A first-hand message over the authenticated stream of two nodes. */
 export type PeerMessage =
   | { readonly k: 'frame'; readonly frame: Frame }
   | { readonly k: 'stepDown'; readonly boot: number; readonly epoch: number }
-  | { readonly k: 'handover'; readonly boot: number; readonly epoch: number }
+  | { readonly k: 'handover'; readonly boot: number; readonly epoch: number; readonly why?: HandoverWhy }
   | {
       readonly k: 'failsafeRequest';
       readonly boot: number;
@@ -26,11 +27,38 @@ export type PeerMessage =
       readonly nackEpoch: number;
     }
   | { readonly k: 'switchoverRequest'; readonly id: number; readonly to: NodeId | ''; readonly by: string }
-  | { readonly k: 'switchoverReply'; readonly id: number; readonly accepted: boolean; readonly vetoes: readonly string[] };
+  /** Answers every forwarded wish: switchover, forced claim, change of the roster. */
+  | { readonly k: 'switchoverReply'; readonly id: number; readonly accepted: boolean; readonly vetoes: readonly string[] }
+  | { readonly k: 'settings'; readonly settings: Settings }
+  | { readonly k: 'forceClaim'; readonly id: number; readonly by: string }
+  | { readonly k: 'rosterRequest'; readonly id: number; readonly node: NodeId; readonly by: string; readonly leaving: boolean }
+  | { readonly k: 'forgotten'; readonly node: NodeId };
+
+/** Why a former holder gave the role up, and how long that took it, ms. */
+export type HandoverWhy = { readonly cause: string; readonly by: string; readonly revokeMs: number; readonly releaseMs: number };
 
 /** An operator's wish. `id` pairs it with its reply effect. */
 export type Command =
   | { readonly k: 'switchover'; readonly to: NodeId | ''; readonly by: string; readonly dryRun: boolean }
+  /** Switch over later; `atMs` is wall-clock ms. */
+  | { readonly k: 'schedule'; readonly to: NodeId | ''; readonly atMs: number; readonly by: string }
+  | { readonly k: 'unschedule' }
+  /** `wait`: answer only once every living node has confirmed it. */
+  | { readonly k: 'pause'; readonly paused: boolean; readonly by: string; readonly wait: boolean }
+  /** `node` '' = this one. `drainMs`: give open requests so long before the role moves, and answer when it has; null = at once, unwatched. */
+  | {
+      readonly k: 'maintenance';
+      readonly node: NodeId | '';
+      readonly on: boolean;
+      readonly by: string;
+      readonly wait: boolean;
+      readonly drainMs: number | null;
+    }
+  /** There is no holder: one claim against the advice of the node's own judgement. */
+  | { readonly k: 'failover'; readonly to: NodeId | ''; readonly by: string }
+  /** This node leaves the cluster for good. */
+  | { readonly k: 'leave'; readonly by: string }
+  | { readonly k: 'forget'; readonly node: NodeId; readonly by: string }
   | { readonly k: 'stop' };
 
 /** Everything that reaches the core. */
@@ -42,7 +70,7 @@ export type Input =
   | { readonly k: 'peer'; readonly from: NodeId; readonly msg: PeerMessage }
   | { readonly k: 'evidence'; readonly evidence: Evidence }
   /** What enforces the end of the address here, proven just now. `none` while it was `nft` before = fence lost. */
-  | { readonly k: 'fence'; readonly kind: 'nft' | 'script' | 'none' }
+  | { readonly k: 'fence'; readonly kind: Enforcer }
   /** The address was taken down and confirmed off, the fence confirmed closed, for everything up to `epoch`. */
   | { readonly k: 'ended'; readonly epoch: number; readonly phasesMs: Readonly<Record<string, number>> }
   /** The address was asked for and is confirmed on the interface. */
@@ -56,6 +84,12 @@ export type Input =
   /** The main loop woke late; waiting socket reads have not been handled yet. `stall` ends it. */
   | { readonly k: 'stalling' }
   | { readonly k: 'load'; readonly loopLagMs: number; readonly load: number }
+  /** A settings record found in Redis. */
+  | { readonly k: 'settings'; readonly settings: Settings }
+  /** Established connections to the local Ollama from elsewhere; null = could not be counted. Asked only while this node drains. */
+  | { readonly k: 'open'; readonly count: number | null }
+  /** An operator takes the sudden loss of models on the active for real. */
+  | { readonly k: 'acceptDeletes'; readonly by: string }
   | { readonly k: 'command'; readonly id: number; readonly command: Command };
 
 /** Result of a command, in words for the operator. */
@@ -88,7 +122,11 @@ export type Effect =
   | { readonly k: 'pushPull'; readonly to: NodeId; readonly members: readonly MemberUpdate[] }
   | { readonly k: 'fetchInventory'; readonly from: NodeId; readonly version: number }
   | { readonly k: 'commandResult'; readonly id: number; readonly result: CommandResult }
-  | { readonly k: 'history'; readonly entry: HistoryEntry }
+  /** `publish`: this node tells it first-hand, so it also writes it to Redis. */
+  | { readonly k: 'history'; readonly entry: HistoryEntry; readonly publish: boolean }
+  /** `publish`: this node made the change, so it also writes it to Redis. */
+  | { readonly k: 'persistSettings'; readonly settings: Settings; readonly publish: boolean }
+  | { readonly k: 'persistRoster'; readonly roster: Roster }
   /** This process must not go on: it says why, and what to do, and exits. */
   | { readonly k: 'end'; readonly text: string; readonly hint: string }
   /** `event` is a stable id for logs and alerts. */
@@ -111,8 +149,10 @@ export type Desired = {
   readonly role: Role;
   readonly lease: LeaseDesired;
   readonly vip: VipWant;
-  /** Null: no active to copy from, or this node is the active. */
+  /** Null: no active to copy from, or this node is the active and has nothing to repair. */
   readonly replicate: ReplicationPlan | null;
+  /** Models that shall not be here any more. */
+  readonly remove: readonly RemoveModel[];
 };
 
 /** What a turn returns. `wakeAt` is monotonic ms. */

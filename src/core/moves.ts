@@ -5,11 +5,15 @@ import { majorityOf } from './lease/timing.ts';
 import type { LeaseInput, YieldCause } from './lease/types.ts';
 import { membersOf } from './membership/machine.ts';
 import { type Draft, log } from './state.ts';
+import { maintenanceOf, maintenanceText, pausedText } from './steer.ts';
 import type { NodeId, Now } from './types.ts';
 import { heirOf, serversReached } from './view.ts';
+import { nodeOfMac } from './wire.ts';
 
 // Someone took the address off; the actuator had this long to put it back. (facts: VIP, restore or give up within 2 s)
 const ADDRESS_GONE_MS = 1500;
+// Neighbours may need this long to learn the new owner, and watchers to see it: two rounds of their watch.
+const STRANGER_MS = 2000;
 
 /** The order to give the role up, if it must move and somebody better stands ready. */
 export function moveIfBetter(d: Draft, now: Now): Extract<LeaseInput, { k: 'yield' }> | null {
@@ -18,28 +22,54 @@ export function moveIfBetter(d: Draft, now: Now): Extract<LeaseInput, { k: 'yiel
     d.stuck = '';
     return null;
   }
-  const heir = why.cause === 'redis' ? heirWithRedis(d, now) : heirOf(d, now);
+  const heir = d.settings.paused || why.stay === true ? null : why.cause === 'redis' ? heirWithRedis(d, now) : heirOf(d, now);
   if (heir === null) {
-    const stuck = `DEGRADED (no better node): ${why.text}`;
+    const stuck = `DEGRADED (${d.settings.paused ? pausedText(d) : 'no better node'}): ${why.text}`;
     if (d.stuck !== stuck) log(d, 'error', 'no_better_node', stuck);
     d.stuck = stuck;
     return null;
   }
   d.stuck = '';
-  d.lastYield = { heir, cause: why.cause, by: '' };
+  d.lastYield = { heir, cause: why.cause, by: why.by ?? '' };
   log(d, 'warn', 'moving', `moving to ${heir}: ${why.text}`, { heir });
   return { k: 'yield', heir, cause: why.cause };
 }
 
-function mustMove(d: Draft, now: Now): { cause: YieldCause; text: string } | null {
+/** `stay`: no other node would be better off. */
+function mustMove(d: Draft, now: Now): { cause: YieldCause; text: string; by?: string; stay?: true } | null {
+  d.draining = '';
   const phase = d.lease.phase;
   if (phase.tag !== 'active' || phase.lapsed) return null;
   if (d.verdict.ollama === 'down') return { cause: 'ollama', text: `ollama is down: ${d.verdict.reason}` };
   const gone =
     d.config.vip !== 'none' && d.granted === phase.epoch && d.address.present === false && now.mono - d.address.since > ADDRESS_GONE_MS;
   if (gone) return { cause: 'vip', text: 'the address was taken off the interface and could not be restored' };
+  const usurped = usurpedBy(d, now);
+  if (usurped !== null) return usurped;
   const cutAlone = phase.failsafeOn && serversReached(d, now) < majorityOf(d.config.lease.servers) && heirWithRedis(d, now) !== null;
-  return cutAlone ? { cause: 'redis', text: 'this node alone is cut from Redis' } : null;
+  return cutAlone ? { cause: 'redis', text: 'this node alone is cut from Redis' } : forMaintenance(d, now);
+}
+
+/** All watchers see somebody else answer: clients do not reach this node. A machine that is none of ours would meet the next holder too. */
+function usurpedBy(d: Draft, now: Now): ReturnType<typeof mustMove> {
+  if (d.config.vip === 'none' || d.stranger === null || now.mono - d.stranger.since <= STRANGER_MS) return null;
+  const { mac } = d.stranger;
+  const node = nodeOfMac(d, mac);
+  if (node === '') return { cause: 'vip', text: `a machine outside the cluster answers for the address: ${mac}`, stay: true };
+  return { cause: 'vip', text: `split brain: ${node} (${mac}) answers for the address instead of this node` };
+}
+
+/** An operator wants this node free. A drain waits for open requests, but not beyond its deadline. */
+function forMaintenance(d: Draft, now: Now): ReturnType<typeof mustMove> {
+  const m = maintenanceOf(d, d.config.self.node);
+  if (m === undefined) {
+    d.open = null;
+    return null;
+  }
+  const leftMs = m.drainUntilMs - now.wall;
+  if (leftMs <= 0 || d.open === 0) return { cause: 'planned', text: maintenanceText(m), by: m.by };
+  d.draining = `draining ${d.open === null ? 'requests' : `${d.open} ${d.open === 1 ? 'connection' : 'connections'}`}, ${Math.ceil(leftMs / 1000)} s left`;
+  return null;
 }
 
 /** The best heir, if it reaches a majority of Redis: it could claim at once. */

@@ -10,6 +10,12 @@ export type Fitness = {
   readonly candidate: boolean;
   readonly nofailover: boolean;
   readonly draining: boolean;
+  /** It left the cluster, or is about to. */
+  readonly left: boolean;
+  /** Who paused, in words; '' = not paused. */
+  readonly paused: string;
+  /** The node's maintenance in words; '' = it is in none. */
+  readonly maintenance: string;
   readonly inRoster: boolean;
   readonly ollama: NodeView['ollama'];
   readonly ollamaReason: string;
@@ -24,7 +30,10 @@ export type Fitness = {
 export function vetoesOf(f: Fitness): string[] {
   const vetoes: string[] = [];
   if (!f.candidate) vetoes.push('witness: no ollama section');
-  if (!f.inRoster) vetoes.push('not in the roster of the lease');
+  if (f.left) vetoes.push('left the cluster; a start of its agent joins again');
+  else if (!f.inRoster) vetoes.push('not in the roster of the lease');
+  if (f.paused !== '') vetoes.push(f.paused);
+  if (f.maintenance !== '') vetoes.push(f.maintenance);
   if (f.nofailover) vetoes.push('nofailover is set');
   if (f.draining) vetoes.push('draining');
   if (f.candidate && f.ollama !== 'up' && f.ollama !== 'degraded') vetoes.push(`ollama ${f.ollama}: ${f.ollamaReason}`);
@@ -35,12 +44,13 @@ export function vetoesOf(f: Fitness): string[] {
   return vetoes;
 }
 
-/** Order of heirs: hot, then priority, then load, then id. Eligible before the rest. */
+/** Order of heirs: hot, then priority, then load, then id. Eligible before the rest, and before those that keep losing the role. */
 function compareHeirs(a: Candidate, b: Candidate): number {
   const eligible = (c: Candidate) => (c.view.vetoes.length === 0 ? 0 : 1);
   return (
     eligible(a) - eligible(b) ||
     Number(a.view.youngMs > 0) - Number(b.view.youngMs > 0) ||
+    Number(a.view.backoffMs > 0) - Number(b.view.backoffMs > 0) ||
     b.view.hot - a.view.hot ||
     b.view.priority - a.view.priority ||
     a.view.load - b.view.load ||

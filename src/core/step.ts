@@ -5,66 +5,28 @@
 // The machines talk through plain values only: the lease is told a veto, a rank and whether the holder looks suspect; it never sees gossip.
 // Gossip and health can ask the holder to give its role up (`yield`), and only while a better node stands ready (H3).
 import { settleCommands, takeCommand, takeSwitchoverReply, takeSwitchoverRequest } from './commands.ts';
-import type { CoreConfig } from './config.ts';
-import { createHealth, stepHealth } from './health/machine.ts';
+import { lease } from './elect.ts';
+import { stepHealth } from './health/machine.ts';
 import type { Evidence } from './health/types.ts';
 import type { Command, Desired, Input, PeerMessage, Turn, VipWant } from './io.ts';
-import { createLease, desiredOf, stepLease } from './lease/machine.ts';
-import type { LeaseEvent, LeaseInput } from './lease/types.ts';
-import { createMembership, isLeaving, leaving, type MembershipStep, membersOf, stepMembership, tableOf } from './membership/machine.ts';
+import { desiredOf } from './lease/machine.ts';
+import { admitCandidate, takeRosterRequest } from './members.ts';
+import { isLarge, isLeaving, leaving, type MembershipStep, stepMembership, tableOf, withHubs } from './membership/machine.ts';
 import type { MembershipInput } from './membership/types.ts';
 import { moveIfBetter } from './moves.ts';
+import { takeForceClaim, takeOrder } from './orders.ts';
+import { followDeletions, takeLoss } from './removals.ts';
+import { runSchedule } from './schedule.ts';
 import { type CoreState, type Draft, log } from './state.ts';
+import { takeSettings, tellSettings } from './steer.ts';
 import { askStores, replan } from './stores.ts';
 import type { NodeId, Now } from './types.ts';
-import { frameOf, gossipEpoch, heirOf, ownVetoes, rankOf, roleOf } from './view.ts';
+import { frameOf, heirOf, hubsOf, roleOf } from './view.ts';
+import { settleWaits } from './waits.ts';
 import { noticeHolder } from './watch.ts';
+import { watchStranger } from './wire.ts';
 
-/** The state before the first turn. */
-export function createCore(config: CoreConfig, now: Now): CoreState {
-  const lease = createLease(config.self, config.lease, now, config.seed, config.epochOnDisk);
-  return {
-    config,
-    lease,
-    leaseDesired: desiredOf(lease, now),
-    leaseReason: 'starting',
-    membership: createMembership(
-      {
-        node: config.self.node,
-        boot: config.self.boot,
-        cluster: config.cluster,
-        address: config.address,
-        peers: config.peers,
-        heartbeatMs: config.heartbeatMs,
-        stallMs: config.stallMs,
-      },
-      now,
-      config.seed,
-    ),
-    health: config.health === null ? null : createHealth(config.health, now),
-    verdict: { ollama: 'unknown', reason: 'not asked yet', at: Number.NEGATIVE_INFINITY, version: '' },
-    wakes: { membership: now.mono, health: now.mono, lease: now.mono },
-    stalled: false,
-    fence: 'none',
-    address: { present: null, since: now.mono },
-    granted: 0,
-    confirmedOff: false,
-    wire: null,
-    own: null,
-    stores: new Map(),
-    asked: new Map(),
-    plan: null,
-    planKey: '',
-    load: { loopLagMs: 0, load: 0 },
-    holder: { node: '', epoch: 0, cause: '', from: '' },
-    pending: [],
-    phasesMs: {},
-    recordedEpoch: 0,
-    lastYield: null,
-    stopping: false,
-    stuck: '',
-  };
-}
+export { createCore } from './create.ts';
 
 /** One turn. Total: it never throws on any input. */
 export function step(state: CoreState, input: Input, now: Now): Turn<CoreState> {
@@ -74,21 +36,26 @@ export function step(state: CoreState, input: Input, now: Now): Turn<CoreState> 
   if (now.mono >= d.wakes.health) judge(d, { k: 'tick' }, now);
   if (now.mono >= d.wakes.lease) lease(d, { k: 'tick' }, now);
   noticeHolder(d, now);
-  const moved = moveIfBetter(d, now);
-  if (moved !== null) lease(d, moved, now);
+  watchStranger(d, now);
+  for (const order of [moveIfBetter(d, now), runSchedule(d, now), settleWaits(d, now), admitCandidate(d)])
+    if (order !== null) lease(d, order, now);
+  // Asked anew at the end of every turn: a machine that stood still must not act on what the last lease step allowed.
+  d.leaseDesired = desiredOf(d.lease, now);
   releaseIfOff(d, now);
   leaveIfFree(d, now);
   settleCommands(d, now);
   askStores(d, now);
   replan(d);
+  followDeletions(d, now);
   const { effects, ...next } = d;
-  const wakeAt = Math.min(d.wakes.membership, d.wakes.health, d.wakes.lease, ...d.pending.map((p) => p.giveUpAt));
+  const waiting = [...d.pending, ...d.waits].map((p) => p.giveUpAt);
+  const wakeAt = Math.min(d.wakes.membership, d.wakes.health, d.wakes.lease, ...waiting);
   return {
     state: next,
     effects,
     desired: desiredState(next),
     wakeAt,
-    reason: d.stuck === '' ? d.leaseReason : `${d.leaseReason}; ${d.stuck}`,
+    reason: [d.leaseReason, d.stuck, d.draining].filter((part) => part !== '').join('; '),
   };
 }
 
@@ -101,13 +68,14 @@ function releaseIfOff(d: Draft, now: Now): void {
 
 /** A stopping node leaves the membership once it holds nothing any more. */
 function leaveIfFree(d: Draft, now: Now): void {
-  if (d.stopping && d.lease.phase.tag === 'follower' && !isLeaving(d.membership)) absorbGossip(d, leaving(d.membership, now), now);
+  if ((d.stopping || d.free) && d.lease.phase.tag === 'follower' && !isLeaving(d.membership))
+    absorbGossip(d, leaving(d.membership, now), now);
 }
 
 function desiredState(s: CoreState): Desired {
   const { acting, epoch, enforceAt } = s.leaseDesired;
   const vip: VipWant = acting ? { on: true, epoch, enforceAt } : { on: false, epoch };
-  return { role: roleOf(s), lease: s.leaseDesired, vip, replicate: acting ? null : s.plan };
+  return { role: roleOf(s), lease: s.leaseDesired, vip, replicate: acting ? s.repair : s.plan, remove: acting ? [] : s.deletions.orders };
 }
 
 function take(d: Draft, input: Input, now: Now): void {
@@ -129,6 +97,7 @@ function take(d: Draft, input: Input, now: Now): void {
       break;
     case 'stalling':
       d.stalled = true;
+      gossip(d, input, now);
       break;
     case 'stall':
       d.stalled = false;
@@ -150,6 +119,7 @@ function take(d: Draft, input: Input, now: Now): void {
       break;
     case 'granted':
       d.granted = Math.max(d.granted, input.epoch);
+      if (d.claimed?.epoch === input.epoch && d.config.vip !== 'none') d.phasesMs = { ...d.phasesMs, vipMs: now.mono - d.claimed.at };
       d.address = { present: true, since: now.mono };
       log(d, 'info', 'vip_on', `the address is up under epoch ${input.epoch}`, { epoch: input.epoch, ...input.phasesMs });
       break;
@@ -168,6 +138,15 @@ function take(d: Draft, input: Input, now: Now): void {
     case 'load':
       d.load = { loopLagMs: input.loopLagMs, load: input.load };
       break;
+    case 'settings':
+      takeSettings(d, input.settings);
+      break;
+    case 'open':
+      d.open = input.count;
+      break;
+    case 'acceptDeletes':
+      takeLoss(d, input.by);
+      break;
     case 'command':
       takeOperator(d, input.id, input.command, now);
       break;
@@ -175,7 +154,7 @@ function take(d: Draft, input: Input, now: Now): void {
 }
 
 function takeOperator(d: Draft, id: number, command: Command, now: Now): void {
-  const order = takeCommand(d, id, command, now);
+  const order = command.k === 'switchover' || command.k === 'stop' ? takeCommand(d, id, command, now) : takeOrder(d, id, command, now);
   if (order !== null) lease(d, order, now);
 }
 
@@ -183,9 +162,11 @@ function takePeer(d: Draft, from: NodeId, msg: PeerMessage, now: Now): void {
   switch (msg.k) {
     case 'frame':
       gossip(d, { k: 'frame', from, frame: msg.frame }, now);
+      tellSettings(d, from, msg.frame);
       break;
     case 'stepDown':
     case 'handover':
+      if (msg.k === 'handover' && msg.why !== undefined) d.handover = { from, epoch: msg.epoch, at: now.mono, why: msg.why };
       lease(d, { k: msg.k, from, boot: msg.boot, epoch: msg.epoch }, now);
       break;
     case 'failsafeRequest': {
@@ -202,7 +183,22 @@ function takePeer(d: Draft, from: NodeId, msg: PeerMessage, now: Now): void {
       break;
     }
     case 'switchoverReply':
-      takeSwitchoverReply(d, from, msg);
+      takeSwitchoverReply(d, from, msg, now);
+      break;
+    case 'settings':
+      takeSettings(d, msg.settings);
+      break;
+    case 'forceClaim':
+      takeForceClaim(d, from, msg, now);
+      break;
+    case 'rosterRequest': {
+      const { order, forgotten } = takeRosterRequest(d, from, msg);
+      if (order !== null) lease(d, order, now);
+      if (forgotten !== null) gossip(d, { k: 'forget', node: forgotten }, now);
+      break;
+    }
+    case 'forgotten':
+      gossip(d, { k: 'forget', node: msg.node }, now);
       break;
   }
 }
@@ -231,6 +227,8 @@ function takeWire(d: Draft, macs: readonly string[], own: string, now: Now): voi
 }
 
 function gossip(d: Draft, input: MembershipInput, now: Now): void {
+  // Rounds are sent by ticks; a small cluster has no need of hubs.
+  if (input.k === 'tick' && isLarge(d.membership)) d.membership = withHubs(d.membership, hubsOf(d, now));
   absorbGossip(d, stepMembership(d.membership, input, now), now);
 }
 
@@ -261,7 +259,7 @@ function absorbGossip(d: Draft, turn: MembershipStep, now: Now): void {
 
 /** Two processes under one node id would be two holders with one name: the newcomer leaves. */
 function takeDuplicate(d: Draft, node: NodeId, boot: number, address: string): void {
-  const text = `node id ${node} is in use by two agents; the other one is at ${address}`;
+  const text = `node id ${node} is in use by two agents; the other one is at ${address === '' ? 'an address not known here' : address}`;
   if (node === d.config.self.node && boot < d.config.self.boot) {
     d.effects.push({ k: 'end', text, hint: 'give this node its own node.id, or stop the other agent' });
   } else {
@@ -282,96 +280,4 @@ function judge(d: Draft, input: { k: 'tick' } | Evidence, now: Now): void {
     log(d, level, `ollama_${turn.verdict.ollama}`, `ollama is ${turn.verdict.ollama}: ${turn.verdict.reason}`);
   }
   d.verdict = turn.verdict;
-}
-
-function lease(d: Draft, input: LeaseInput, now: Now): void {
-  const members = membersOf(d.membership);
-  const vetoes = ownVetoes(d);
-  const holder = members.find((m) => m.node === d.holder.node);
-  const turn = stepLease(
-    d.lease,
-    input,
-    {
-      veto: d.stopping ? 'this agent is stopping' : (vetoes[0] ?? null),
-      rank: rankOf(d, now),
-      suspicious: holder !== undefined && holder.state !== 'alive',
-      fence: d.fence === 'nft' || d.config.vip === 'none',
-      roster: d.config.roster,
-      rosterVersion: 1,
-      address: d.config.address,
-      gossipEpoch: gossipEpoch(members),
-      stalled: d.stalled,
-    },
-    now,
-  );
-  d.lease = turn.state;
-  d.leaseDesired = turn.desired;
-  d.leaseReason = turn.reason;
-  d.wakes = { ...d.wakes, lease: turn.wakeAt };
-  for (const effect of turn.effects) {
-    switch (effect.k) {
-      case 'redis':
-      case 'persistEpoch':
-        d.effects.push(effect);
-        break;
-      case 'failsafe': {
-        const { to, epoch, ttlMs, lockDelayMs, round } = effect;
-        d.effects.push({ k: 'send', to, msg: { k: 'failsafeRequest', boot: d.config.self.boot, epoch, ttlMs, lockDelayMs, round } });
-        break;
-      }
-      case 'failsafeReply': {
-        const { to, epoch, round, verdict, nackEpoch } = effect;
-        d.effects.push({ k: 'send', to, msg: { k: 'failsafeReply', epoch, round, verdict, nackEpoch } });
-        break;
-      }
-      case 'handover':
-        d.effects.push({ k: 'send', to: effect.to, msg: { k: 'handover', boot: d.config.self.boot, epoch: effect.epoch } });
-        break;
-      case 'stepDown':
-        for (const m of members)
-          d.effects.push({ k: 'send', to: m.node, msg: { k: 'stepDown', boot: d.config.self.boot, epoch: effect.epoch } });
-        break;
-      case 'event':
-        takeLeaseEvent(d, effect.event);
-        break;
-    }
-  }
-}
-
-function takeLeaseEvent(d: Draft, event: LeaseEvent): void {
-  switch (event.k) {
-    case 'claimed':
-      d.holder = { node: d.config.self.node, epoch: event.epoch, cause: event.cause, from: event.from };
-      d.phasesMs = { waitMs: event.waitedMs, claimMs: event.claimMs };
-      log(d, 'info', 'claimed', `active under epoch ${event.epoch}`, { epoch: event.epoch, from: event.from, cause: event.cause });
-      break;
-    case 'claimFailed':
-      log(d, 'warn', 'claim_failed', `claim of epoch ${event.epoch} got ${event.acks} acknowledgements`, { epoch: event.epoch });
-      break;
-    case 'lapsed':
-      log(d, 'error', 'lapsed', `the lease of epoch ${event.epoch} was not renewed in time`, { epoch: event.epoch });
-      break;
-    case 'restored':
-      log(d, 'info', 'restored', `the lease of epoch ${event.epoch} is valid again`, { epoch: event.epoch });
-      break;
-    case 'yielding':
-      log(d, 'info', 'yielding', `giving up epoch ${event.epoch} (${event.cause})`, { epoch: event.epoch, heir: event.heir });
-      break;
-    case 'released':
-      d.phasesMs = { ...d.phasesMs, revokeMs: event.revokeMs };
-      log(d, 'info', 'released', `released epoch ${event.epoch}`, { epoch: event.epoch, heir: event.heir, revokeMs: event.revokeMs });
-      break;
-    case 'deposed':
-      log(d, 'warn', 'deposed', `lost epoch ${event.epoch}`, { epoch: event.epoch });
-      break;
-    case 'failsafe':
-      log(
-        d,
-        'warn',
-        event.on ? 'failsafe_on' : 'failsafe_off',
-        event.on ? 'Redis has no majority; held by the members' : 'Redis has a majority again',
-        { epoch: event.epoch },
-      );
-      break;
-  }
 }

@@ -1,6 +1,6 @@
 // Whose store to copy: the active's, by the newest epoch; which inventories to ask for, and the plan that follows.
 import { membersOf } from './membership/machine.ts';
-import { planReplication } from './replication/plan.ts';
+import { planRepair, planReplication } from './replication/plan.ts';
 import type { Inventory } from './replication/types.ts';
 import type { Draft } from './state.ts';
 import type { NodeId, Now } from './types.ts';
@@ -23,14 +23,14 @@ export function askStores(d: Draft, now: Now): void {
   }
 }
 
-/** Makes the plan anew when something it depends on changed. */
+/** Makes the plan anew when something it depends on changed: a standby's copy of the active, or the active's repair from its peers. */
 export function replan(d: Draft): void {
   const source = d.holder.node;
+  const self = source === d.config.self.node;
+  if (self) d.plan = null;
+  else if (d.repair !== null) [d.repair, d.planKey] = [null, ''];
   const active = d.stores.get(source);
-  if (d.own === null || source === '' || source === d.config.self.node || active === undefined) {
-    if (source === d.config.self.node) d.plan = null;
-    return;
-  }
+  if (d.own === null || source === '' || (!self && active === undefined)) return;
   const peers = new Map<NodeId, Inventory>();
   let key = `${source}/${d.holder.epoch}/${d.own.version}`;
   for (const m of membersOf(d.membership)) {
@@ -41,6 +41,8 @@ export function replan(d: Draft): void {
   }
   if (key === d.planKey) return;
   d.planKey = key;
+  if (self) d.repair = planRepair(d.own, peers, d.holder.epoch);
+  if (active === undefined || self) return;
   d.plan = planReplication({
     own: d.own,
     active: { node: source, inventory: active.inventory, epoch: d.holder.epoch },

@@ -33,3 +33,9 @@ export function bootOf(owner: string): number | null {
   const boot = Number(owner.slice(at + 1));
   return Number.isSafeInteger(boot) ? boot : null;
 }
+
+/**
+ * What ends the address on a node whose agent stands still, strongest first: the kernel fence, the lifetime of the address in the kernel, the
+ * dead-man script of keepalived. Each has its lockDelay (vip/enforcer.ts).
+ */
+export type Enforcer = 'nft' | 'valid_lft' | 'script' | 'none';

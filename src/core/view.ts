@@ -1,13 +1,20 @@
 // What this node says of itself and sees of the others: views made from the state, for frames, ranking and status.
-import { holderSeen, youngMsOf } from './lease/view.ts';
+import { backoffMsOf } from './flap.ts';
+import { holderGone, holderSeen, rosterNow, youngMsOf } from './lease/view.ts';
 import { isLeaving, lhmOf, membersOf } from './membership/machine.ts';
 import type { Frame, LeaseView, Member, MembershipEffect, NodeView } from './membership/types.ts';
-import { bestHeir, type Candidate, heirs, vetoesOf } from './ranking.ts';
+import { bestHeir, type Candidate, type Fitness, heirs, vetoesOf } from './ranking.ts';
+import { hashOf } from './settings/record.ts';
 import type { CoreState } from './state.ts';
+import { maintenanceOf, maintenanceText, pausedText } from './steer.ts';
 import type { NodeId, Now, Role } from './types.ts';
+import { phasesOf } from './watch.ts';
 
 /** Versions of the peer protocol this program speaks. */
 const PROTOCOL = { v: 1, vMin: 1 } as const;
+
+// More than two are a flood, and two say all there is to say.
+const WIRE_MACS_MAX = 4;
 
 /** Role by the lease alone. */
 export function roleOf(s: Pick<CoreState, 'leaseDesired' | 'config'>): Role {
@@ -31,18 +38,31 @@ export function displayOf(path: string): string {
 
 /** Every veto of this node. */
 export function ownVetoes(s: CoreState): string[] {
-  return vetoesOf({
+  return vetoesOf(fitnessOf(s));
+}
+
+/** The vetoes that stand even against an operator's order: the lease's rules and other orders. The rest is this node's judgement of itself. */
+export function hardVetoes(s: CoreState): string[] {
+  return vetoesOf({ ...fitnessOf(s), nofailover: false, requiredMissing: [], ollama: 'up' });
+}
+
+function fitnessOf(s: CoreState): Fitness {
+  const maintenance = maintenanceOf(s, s.config.self.node);
+  return {
     candidate: s.config.candidate,
     nofailover: s.config.nofailover,
     draining: s.stopping,
-    inRoster: s.config.roster.includes(s.config.self.node),
+    left: s.left,
+    paused: pausedText(s),
+    maintenance: maintenance === undefined ? '' : maintenanceText(maintenance),
+    inRoster: rosterNow(s.lease, s.config.roster).includes(s.config.self.node),
     ollama: s.verdict.ollama,
     ollamaReason: s.verdict.reason,
     requiredMissing: requiredMissing(s),
     fence: s.fence,
     fenceRequired: s.config.vip === 'fence-required',
     vip: s.config.vip !== 'none',
-  });
+  };
 }
 
 /** What this node states about itself. */
@@ -51,9 +71,9 @@ export function ownView(s: CoreState, now: Now): NodeView {
   const complete = own.filter((m) => m.complete).length;
   const active = s.leaseDesired.acting;
   return {
-    candidate: s.config.candidate,
+    candidate: s.config.candidate && !s.left,
     nofailover: s.config.nofailover,
-    draining: s.stopping,
+    draining: s.stopping || maintenanceOf(s, s.config.self.node) !== undefined,
     priority: s.config.priority,
     ollama: s.verdict.ollama,
     ollamaReason: s.verdict.reason.slice(0, 200),
@@ -70,7 +90,10 @@ export function ownView(s: CoreState, now: Now): NodeView {
     fence: s.fence,
     vip: s.config.vip === 'none' ? 'none' : s.address.present === null ? 'unknown' : s.address.present ? 'present' : 'absent',
     mac: s.wire?.own ?? '',
+    wireMacs: s.wire?.macs.slice(0, WIRE_MACS_MAX) ?? [],
+    wireAgeMs: ageMs(s.wire?.at ?? now.mono, now.mono),
     youngMs: youngMsOf(s.lease, now),
+    backoffMs: backoffMsOf(s.losses.get(s.config.self.node) ?? [], now),
     vetoes: ownVetoes(s)
       .slice(0, 8)
       .map((v) => v.slice(0, 200)),
@@ -91,6 +114,13 @@ export function selfCandidate(s: CoreState, now: Now): Candidate {
 /** The best other node that may take over now; null = nobody is better than staying. */
 export function heirOf(s: CoreState, now: Now): NodeId | null {
   return bestHeir(selfCandidate(s, now), membersOf(s.membership));
+}
+
+/** Who hears everybody in a large cluster: the holder, and the next two in line. */
+export function hubsOf(s: CoreState, now: Now): NodeId[] {
+  const holder = s.holder.node;
+  const next = heirs(selfCandidate(s, now), membersOf(s.membership), holder).slice(0, 2);
+  return [...(holder === '' ? [] : [holder]), ...next.map((c) => c.node)];
 }
 
 // The lease polls slowly from this rank on: who can never claim (a witness) need not watch closely.
@@ -118,7 +148,22 @@ export function leaseView(s: CoreState, now: Now): LeaseView {
     lockDelayMs: s.leaseDesired.lockDelayMs,
     cause: s.holder.cause,
     from: s.holder.from,
+    by: s.holder.by,
+    phasesMs: tellsTimes(s, now) ? phasesOf(s) : {},
   };
+}
+
+/** True when nobody can be active any more: the records have been still for too long, and no living node says that it acts (by failsafe). */
+export function holderLost(s: CoreState, now: Now): boolean {
+  return holderGone(s.lease, now) && !membersOf(s.membership).some((m) => m.state === 'alive' && m.frame?.role === 'active');
+}
+
+// Everybody hears the holder within this time; afterwards its heartbeats need not carry the past.
+const TELL_MS = 10_000;
+
+function tellsTimes(s: CoreState, now: Now): boolean {
+  const { claimed, lease } = s;
+  return claimed !== null && lease.phase.tag === 'active' && s.recordedEpoch === claimed.epoch && now.mono - claimed.at < TELL_MS;
 }
 
 /** Number of lease servers whose replies arrived within T. */
@@ -147,10 +192,12 @@ export function frameOf(s: CoreState, beat: Extract<MembershipEffect, { k: 'hear
     updates: beat.updates,
     digest: beat.digest,
     maxEpoch: s.lease.epochKnown,
-    rosterVersion: 1,
+    rosterVersion: s.lease.roster?.version ?? 0,
     leaving: isLeaving(s.membership),
     inventoryVersion: s.own?.version ?? 0,
     serversReached: serversReached(s, now),
+    settingsVersion: s.settings.version,
+    settingsHash: hashOf(s.settings),
   };
 }
 

@@ -55,6 +55,42 @@ export interface StatusReply {
   /** More than one MAC answered for the VIP. */
   readonly splitBrain: boolean;
   readonly version: string;
+  /** Empty: not paused, or nobody's name is known. */
+  readonly pausedBy: string;
+  /** Absent: no switchover is planned. */
+  readonly planned:
+    | PlannedSwitchover
+    | undefined;
+  /** Nodes that may ever be active, by the newest lease record seen. */
+  readonly roster: readonly string[];
+  readonly rosterVersion: bigint;
+  /** Version of the settings record (pause, maintenance, planned switchover). */
+  readonly settingsVersion: bigint;
+  /** keepalived's own view on the asked node; absent: it does not move the address there. */
+  readonly keepalived:
+    | KeepalivedView
+    | undefined;
+  /** How late the asked agent's main loop was over the last minute, 99th percentile; -1: not measured yet. */
+  readonly loopLateP99Ms: number;
+}
+
+export interface KeepalivedView {
+  /** MASTER, BACKUP, FAULT, STOP; empty: not running, or it has not told yet. */
+  readonly state: string;
+  readonly running: boolean;
+  readonly priority: number;
+  /** Since the last change of state; -1: none was seen. */
+  readonly sinceMs: bigint;
+  /** Where it has differed from the agent for more than a second; empty: nowhere. */
+  readonly differs: string;
+}
+
+export interface PlannedSwitchover {
+  /** Empty: the best heir of that moment. */
+  readonly to: string;
+  /** Wall-clock ms since 1970. */
+  readonly atMs: bigint;
+  readonly by: string;
 }
 
 export interface NodeRow {
@@ -84,6 +120,8 @@ export interface NodeRow {
   readonly rttMs: number;
   readonly version: string;
   readonly ollamaVersion: string;
+  /** It lost the role so often lately that it stands behind the others for this long. */
+  readonly backoffMs: number;
 }
 
 export interface RedisRow {
@@ -93,6 +131,9 @@ export interface RedisRow {
   readonly latencyMs: number;
   readonly lastError: string;
   readonly lastReplyAgeMs: bigint;
+  /** Over the newest replies, 256 at most. */
+  readonly latencyP50Ms: number;
+  readonly latencyP99Ms: number;
 }
 
 export interface ExplainRequest {
@@ -123,7 +164,7 @@ export interface HistoryEntry {
   readonly epoch: bigint;
   readonly from: string;
   readonly to: string;
-  /** planned, expired, released, first, ollama, fence, redis */
+  /** planned, forced, missed (a planned switchover that was not carried out), expired, released, first, ollama, fence, redis, stop, vip, clock */
   readonly cause: string;
   readonly reason: string;
   readonly by: string;
@@ -165,6 +206,46 @@ export interface SwitchoverCommand {
   readonly to: string;
   readonly by: string;
   readonly dryRun: boolean;
+  /** Wall-clock ms since 1970; 0: now. */
+  readonly atMs: bigint;
+  /** Takes a planned switchover back; the other fields are not looked at. */
+  readonly cancel: boolean;
+}
+
+export interface PauseCommand {
+  /** False: resume. */
+  readonly paused: boolean;
+  readonly by: string;
+  /** Answer only once every living node has confirmed. */
+  readonly wait: boolean;
+}
+
+export interface MaintenanceCommand {
+  /** Empty: the asked node. */
+  readonly node: string;
+  readonly on: boolean;
+  readonly by: string;
+  readonly wait: boolean;
+  /** Wait for open requests, for at most drain_ms, before the role moves; answer when it has moved. */
+  readonly drain: boolean;
+  readonly drainMs: bigint;
+}
+
+/** Only where there is no holder. */
+export interface FailoverCommand {
+  /** Empty: the best living candidate. */
+  readonly to: string;
+  readonly by: string;
+}
+
+/** The asked node leaves the cluster. */
+export interface LeaveCommand {
+  readonly by: string;
+}
+
+export interface ForgetCommand {
+  readonly node: string;
+  readonly by: string;
 }
 
 export interface CommandReply {
@@ -179,6 +260,115 @@ export interface CommandReply {
 export interface CommandReply_PhasesMsEntry {
   readonly key: string;
   readonly value: number;
+}
+
+export interface ReplicationRequest {
+}
+
+export interface ReplicationReply {
+  readonly node: string;
+  /** Whom it copies from; empty: nobody. */
+  readonly source: string;
+  readonly paused: boolean;
+  /** HH:MM-HH:MM; empty: always open. */
+  readonly window: string;
+  readonly windowOpen: boolean;
+  /** 0: no limit. */
+  readonly bytesPerSecondMax: bigint;
+  readonly blocked: string;
+  readonly modelsComplete: number;
+  readonly modelsTotal: number;
+  readonly bytesBehind: bigint;
+  readonly transfers: readonly TransferRow[];
+  readonly deletes: readonly PendingDelete[];
+  /** Why no deletion is followed; empty: nothing is wrong. */
+  readonly alert: string;
+  readonly quarantine: readonly Quarantined[];
+  readonly scrub: ScrubState | undefined;
+  readonly conflicts: readonly string[];
+  readonly extra: readonly string[];
+}
+
+export interface TransferRow {
+  readonly model: string;
+  readonly from: string;
+  readonly doneBytes: bigint;
+  readonly totalBytes: bigint;
+  readonly bytesPerSecond: bigint;
+  /** manifest, blobs, verify, publish, waiting */
+  readonly phase: string;
+  readonly note: string;
+  /** -1: not known. */
+  readonly etaMs: bigint;
+}
+
+export interface PendingDelete {
+  readonly model: string;
+  readonly dueInMs: bigint;
+}
+
+export interface Quarantined {
+  readonly id: string;
+  /** deleted, replaced, corrupt */
+  readonly kind: string;
+  /** Empty: a single blob. */
+  readonly model: string;
+  readonly atMs: bigint;
+  readonly heldBytes: bigint;
+}
+
+export interface ScrubState {
+  readonly running: boolean;
+  readonly checkedBlobs: number;
+  readonly checkedBytes: bigint;
+  readonly totalBlobs: number;
+  readonly corruptBlobs: number;
+  readonly lastDoneAtMs: bigint;
+  /** 0: off. */
+  readonly nextAtMs: bigint;
+}
+
+export interface ReplicationCommand {
+  /** pause, resume, now, limit, accept-deletes */
+  readonly action: string;
+  readonly by: string;
+  readonly bytesPerSecondMax: bigint;
+}
+
+export interface VerifyCommand {
+  /** 0: start a pass; else the pass to ask about. */
+  readonly id: number;
+  /** Empty: every model. */
+  readonly models: readonly string[];
+  readonly repair: boolean;
+  readonly by: string;
+}
+
+export interface VerifyReply {
+  readonly id: number;
+  /** reading, repairing, done */
+  readonly phase: string;
+  readonly models: number;
+  readonly blobs: number;
+  readonly blobsDone: number;
+  readonly bytes: bigint;
+  readonly bytesDone: bigint;
+  readonly bad: readonly BadBlob[];
+}
+
+export interface BadBlob {
+  readonly digest: string;
+  readonly sizeBytes: bigint;
+  readonly models: readonly string[];
+  /** corrupt, missing, repaired */
+  readonly state: string;
+}
+
+export interface RestoreCommand {
+  readonly model: string;
+  /** Empty: under its own name. */
+  readonly as: string;
+  readonly by: string;
 }
 
 function createBaseStatusRequest(): StatusRequest {
@@ -242,6 +432,13 @@ function createBaseStatusReply(): StatusReply {
     redis: [],
     splitBrain: false,
     version: "",
+    pausedBy: "",
+    planned: undefined,
+    roster: [],
+    rosterVersion: 0n,
+    settingsVersion: 0n,
+    keepalived: undefined,
+    loopLateP99Ms: 0,
   };
 }
 
@@ -333,6 +530,33 @@ export const StatusReply: MessageFns<StatusReply> = {
     }
     if (message.version !== "") {
       writer.uint32(194).string(message.version);
+    }
+    if (message.pausedBy !== "") {
+      writer.uint32(202).string(message.pausedBy);
+    }
+    if (message.planned !== undefined) {
+      PlannedSwitchover.encode(message.planned, writer.uint32(210).fork()).join();
+    }
+    for (const v of message.roster) {
+      writer.uint32(218).string(v!);
+    }
+    if (message.rosterVersion !== 0n) {
+      if (BigInt.asUintN(64, message.rosterVersion) !== message.rosterVersion) {
+        throw new globalThis.Error("value provided for field message.rosterVersion of type uint64 too large");
+      }
+      writer.uint32(224).uint64(message.rosterVersion);
+    }
+    if (message.settingsVersion !== 0n) {
+      if (BigInt.asUintN(64, message.settingsVersion) !== message.settingsVersion) {
+        throw new globalThis.Error("value provided for field message.settingsVersion of type uint64 too large");
+      }
+      writer.uint32(232).uint64(message.settingsVersion);
+    }
+    if (message.keepalived !== undefined) {
+      KeepalivedView.encode(message.keepalived, writer.uint32(242).fork()).join();
+    }
+    if (message.loopLateP99Ms !== 0) {
+      writer.uint32(249).double(message.loopLateP99Ms);
     }
     return writer;
   },
@@ -542,6 +766,226 @@ export const StatusReply: MessageFns<StatusReply> = {
             message.version = reader.string();
             continue;
           }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.pausedBy = reader.string();
+            continue;
+          }
+          case 26: {
+            if (tag !== 210) {
+              break;
+            }
+
+            message.planned = PlannedSwitchover.decode(reader, reader.uint32());
+            continue;
+          }
+          case 27: {
+            if (tag !== 218) {
+              break;
+            }
+
+            message.roster.push(reader.string());
+            continue;
+          }
+          case 28: {
+            if (tag !== 224) {
+              break;
+            }
+
+            message.rosterVersion = reader.uint64() as bigint;
+            continue;
+          }
+          case 29: {
+            if (tag !== 232) {
+              break;
+            }
+
+            message.settingsVersion = reader.uint64() as bigint;
+            continue;
+          }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.keepalived = KeepalivedView.decode(reader, reader.uint32());
+            continue;
+          }
+          case 31: {
+            if (tag !== 249) {
+              break;
+            }
+
+            message.loopLateP99Ms = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseKeepalivedView(): KeepalivedView {
+  return { state: "", running: false, priority: 0, sinceMs: 0n, differs: "" };
+}
+
+export const KeepalivedView: MessageFns<KeepalivedView> = {
+  encode(message: KeepalivedView, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.state !== "") {
+      writer.uint32(10).string(message.state);
+    }
+    if (message.running !== false) {
+      writer.uint32(16).bool(message.running);
+    }
+    if (message.priority !== 0) {
+      writer.uint32(24).uint32(message.priority);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.sinceMs);
+    }
+    if (message.differs !== "") {
+      writer.uint32(42).string(message.differs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): KeepalivedView {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseKeepalivedView() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.running = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.priority = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.differs = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePlannedSwitchover(): PlannedSwitchover {
+  return { to: "", atMs: 0n, by: "" };
+}
+
+export const PlannedSwitchover: MessageFns<PlannedSwitchover> = {
+  encode(message: PlannedSwitchover, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.to !== "") {
+      writer.uint32(10).string(message.to);
+    }
+    if (message.atMs !== 0n) {
+      if (BigInt.asUintN(64, message.atMs) !== message.atMs) {
+        throw new globalThis.Error("value provided for field message.atMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.atMs);
+    }
+    if (message.by !== "") {
+      writer.uint32(26).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PlannedSwitchover {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePlannedSwitchover() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.atMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -580,6 +1024,7 @@ function createBaseNodeRow(): NodeRow {
     rttMs: 0,
     version: "",
     ollamaVersion: "",
+    backoffMs: 0,
   };
 }
 
@@ -665,6 +1110,9 @@ export const NodeRow: MessageFns<NodeRow> = {
     }
     if (message.ollamaVersion !== "") {
       writer.uint32(186).string(message.ollamaVersion);
+    }
+    if (message.backoffMs !== 0) {
+      writer.uint32(192).uint32(message.backoffMs);
     }
     return writer;
   },
@@ -866,6 +1314,14 @@ export const NodeRow: MessageFns<NodeRow> = {
             message.ollamaVersion = reader.string();
             continue;
           }
+          case 24: {
+            if (tag !== 192) {
+              break;
+            }
+
+            message.backoffMs = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -880,7 +1336,16 @@ export const NodeRow: MessageFns<NodeRow> = {
 };
 
 function createBaseRedisRow(): RedisRow {
-  return { server: "", runId: "", up: false, latencyMs: 0, lastError: "", lastReplyAgeMs: 0n };
+  return {
+    server: "",
+    runId: "",
+    up: false,
+    latencyMs: 0,
+    lastError: "",
+    lastReplyAgeMs: 0n,
+    latencyP50Ms: 0,
+    latencyP99Ms: 0,
+  };
 }
 
 export const RedisRow: MessageFns<RedisRow> = {
@@ -905,6 +1370,12 @@ export const RedisRow: MessageFns<RedisRow> = {
         throw new globalThis.Error("value provided for field message.lastReplyAgeMs of type int64 too large");
       }
       writer.uint32(48).int64(message.lastReplyAgeMs);
+    }
+    if (message.latencyP50Ms !== 0) {
+      writer.uint32(57).double(message.latencyP50Ms);
+    }
+    if (message.latencyP99Ms !== 0) {
+      writer.uint32(65).double(message.latencyP99Ms);
     }
     return writer;
   },
@@ -968,6 +1439,22 @@ export const RedisRow: MessageFns<RedisRow> = {
             }
 
             message.lastReplyAgeMs = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.latencyP50Ms = reader.double();
+            continue;
+          }
+          case 8: {
+            if (tag !== 65) {
+              break;
+            }
+
+            message.latencyP99Ms = reader.double();
             continue;
           }
         }
@@ -1703,7 +2190,7 @@ export const ModelCell: MessageFns<ModelCell> = {
 };
 
 function createBaseSwitchoverCommand(): SwitchoverCommand {
-  return { to: "", by: "", dryRun: false };
+  return { to: "", by: "", dryRun: false, atMs: 0n, cancel: false };
 }
 
 export const SwitchoverCommand: MessageFns<SwitchoverCommand> = {
@@ -1716,6 +2203,15 @@ export const SwitchoverCommand: MessageFns<SwitchoverCommand> = {
     }
     if (message.dryRun !== false) {
       writer.uint32(24).bool(message.dryRun);
+    }
+    if (message.atMs !== 0n) {
+      if (BigInt.asUintN(64, message.atMs) !== message.atMs) {
+        throw new globalThis.Error("value provided for field message.atMs of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.atMs);
+    }
+    if (message.cancel !== false) {
+      writer.uint32(40).bool(message.cancel);
     }
     return writer;
   },
@@ -1755,6 +2251,354 @@ export const SwitchoverCommand: MessageFns<SwitchoverCommand> = {
             }
 
             message.dryRun = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.atMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.cancel = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePauseCommand(): PauseCommand {
+  return { paused: false, by: "", wait: false };
+}
+
+export const PauseCommand: MessageFns<PauseCommand> = {
+  encode(message: PauseCommand, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.paused !== false) {
+      writer.uint32(8).bool(message.paused);
+    }
+    if (message.by !== "") {
+      writer.uint32(18).string(message.by);
+    }
+    if (message.wait !== false) {
+      writer.uint32(24).bool(message.wait);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PauseCommand {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePauseCommand() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.paused = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.wait = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMaintenanceCommand(): MaintenanceCommand {
+  return { node: "", on: false, by: "", wait: false, drain: false, drainMs: 0n };
+}
+
+export const MaintenanceCommand: MessageFns<MaintenanceCommand> = {
+  encode(message: MaintenanceCommand, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.on !== false) {
+      writer.uint32(16).bool(message.on);
+    }
+    if (message.by !== "") {
+      writer.uint32(26).string(message.by);
+    }
+    if (message.wait !== false) {
+      writer.uint32(32).bool(message.wait);
+    }
+    if (message.drain !== false) {
+      writer.uint32(40).bool(message.drain);
+    }
+    if (message.drainMs !== 0n) {
+      if (BigInt.asUintN(64, message.drainMs) !== message.drainMs) {
+        throw new globalThis.Error("value provided for field message.drainMs of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.drainMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MaintenanceCommand {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMaintenanceCommand() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.on = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.wait = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.drain = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.drainMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseFailoverCommand(): FailoverCommand {
+  return { to: "", by: "" };
+}
+
+export const FailoverCommand: MessageFns<FailoverCommand> = {
+  encode(message: FailoverCommand, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.to !== "") {
+      writer.uint32(10).string(message.to);
+    }
+    if (message.by !== "") {
+      writer.uint32(18).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FailoverCommand {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFailoverCommand() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseLeaveCommand(): LeaveCommand {
+  return { by: "" };
+}
+
+export const LeaveCommand: MessageFns<LeaveCommand> = {
+  encode(message: LeaveCommand, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.by !== "") {
+      writer.uint32(10).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaveCommand {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaveCommand() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseForgetCommand(): ForgetCommand {
+  return { node: "", by: "" };
+}
+
+export const ForgetCommand: MessageFns<ForgetCommand> = {
+  encode(message: ForgetCommand, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.by !== "") {
+      writer.uint32(18).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForgetCommand {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgetCommand() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.by = reader.string();
             continue;
           }
         }
@@ -1923,6 +2767,1136 @@ export const CommandReply_PhasesMsEntry: MessageFns<CommandReply_PhasesMsEntry> 
   },
 };
 
+function createBaseReplicationRequest(): ReplicationRequest {
+  return {};
+}
+
+export const ReplicationRequest: MessageFns<ReplicationRequest> = {
+  encode(_: ReplicationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplicationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplicationRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseReplicationReply(): ReplicationReply {
+  return {
+    node: "",
+    source: "",
+    paused: false,
+    window: "",
+    windowOpen: false,
+    bytesPerSecondMax: 0n,
+    blocked: "",
+    modelsComplete: 0,
+    modelsTotal: 0,
+    bytesBehind: 0n,
+    transfers: [],
+    deletes: [],
+    alert: "",
+    quarantine: [],
+    scrub: undefined,
+    conflicts: [],
+    extra: [],
+  };
+}
+
+export const ReplicationReply: MessageFns<ReplicationReply> = {
+  encode(message: ReplicationReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.source !== "") {
+      writer.uint32(18).string(message.source);
+    }
+    if (message.paused !== false) {
+      writer.uint32(24).bool(message.paused);
+    }
+    if (message.window !== "") {
+      writer.uint32(34).string(message.window);
+    }
+    if (message.windowOpen !== false) {
+      writer.uint32(40).bool(message.windowOpen);
+    }
+    if (message.bytesPerSecondMax !== 0n) {
+      if (BigInt.asUintN(64, message.bytesPerSecondMax) !== message.bytesPerSecondMax) {
+        throw new globalThis.Error("value provided for field message.bytesPerSecondMax of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.bytesPerSecondMax);
+    }
+    if (message.blocked !== "") {
+      writer.uint32(58).string(message.blocked);
+    }
+    if (message.modelsComplete !== 0) {
+      writer.uint32(64).uint32(message.modelsComplete);
+    }
+    if (message.modelsTotal !== 0) {
+      writer.uint32(72).uint32(message.modelsTotal);
+    }
+    if (message.bytesBehind !== 0n) {
+      if (BigInt.asUintN(64, message.bytesBehind) !== message.bytesBehind) {
+        throw new globalThis.Error("value provided for field message.bytesBehind of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.bytesBehind);
+    }
+    for (const v of message.transfers) {
+      TransferRow.encode(v!, writer.uint32(90).fork()).join();
+    }
+    for (const v of message.deletes) {
+      PendingDelete.encode(v!, writer.uint32(98).fork()).join();
+    }
+    if (message.alert !== "") {
+      writer.uint32(106).string(message.alert);
+    }
+    for (const v of message.quarantine) {
+      Quarantined.encode(v!, writer.uint32(114).fork()).join();
+    }
+    if (message.scrub !== undefined) {
+      ScrubState.encode(message.scrub, writer.uint32(122).fork()).join();
+    }
+    for (const v of message.conflicts) {
+      writer.uint32(130).string(v!);
+    }
+    for (const v of message.extra) {
+      writer.uint32(138).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplicationReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplicationReply() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.paused = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.window = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.windowOpen = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.bytesPerSecondMax = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.blocked = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.modelsComplete = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.modelsTotal = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.bytesBehind = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.transfers.push(TransferRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.deletes.push(PendingDelete.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.alert = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.quarantine.push(Quarantined.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.scrub = ScrubState.decode(reader, reader.uint32());
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.conflicts.push(reader.string());
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.extra.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTransferRow(): TransferRow {
+  return { model: "", from: "", doneBytes: 0n, totalBytes: 0n, bytesPerSecond: 0n, phase: "", note: "", etaMs: 0n };
+}
+
+export const TransferRow: MessageFns<TransferRow> = {
+  encode(message: TransferRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.model !== "") {
+      writer.uint32(10).string(message.model);
+    }
+    if (message.from !== "") {
+      writer.uint32(18).string(message.from);
+    }
+    if (message.doneBytes !== 0n) {
+      if (BigInt.asUintN(64, message.doneBytes) !== message.doneBytes) {
+        throw new globalThis.Error("value provided for field message.doneBytes of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.doneBytes);
+    }
+    if (message.totalBytes !== 0n) {
+      if (BigInt.asUintN(64, message.totalBytes) !== message.totalBytes) {
+        throw new globalThis.Error("value provided for field message.totalBytes of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.totalBytes);
+    }
+    if (message.bytesPerSecond !== 0n) {
+      if (BigInt.asUintN(64, message.bytesPerSecond) !== message.bytesPerSecond) {
+        throw new globalThis.Error("value provided for field message.bytesPerSecond of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.bytesPerSecond);
+    }
+    if (message.phase !== "") {
+      writer.uint32(50).string(message.phase);
+    }
+    if (message.note !== "") {
+      writer.uint32(58).string(message.note);
+    }
+    if (message.etaMs !== 0n) {
+      if (BigInt.asIntN(64, message.etaMs) !== message.etaMs) {
+        throw new globalThis.Error("value provided for field message.etaMs of type int64 too large");
+      }
+      writer.uint32(64).int64(message.etaMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TransferRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTransferRow() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.doneBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.totalBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.bytesPerSecond = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.phase = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.note = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.etaMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePendingDelete(): PendingDelete {
+  return { model: "", dueInMs: 0n };
+}
+
+export const PendingDelete: MessageFns<PendingDelete> = {
+  encode(message: PendingDelete, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.model !== "") {
+      writer.uint32(10).string(message.model);
+    }
+    if (message.dueInMs !== 0n) {
+      if (BigInt.asUintN(64, message.dueInMs) !== message.dueInMs) {
+        throw new globalThis.Error("value provided for field message.dueInMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.dueInMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PendingDelete {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePendingDelete() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.dueInMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseQuarantined(): Quarantined {
+  return { id: "", kind: "", model: "", atMs: 0n, heldBytes: 0n };
+}
+
+export const Quarantined: MessageFns<Quarantined> = {
+  encode(message: Quarantined, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.kind !== "") {
+      writer.uint32(18).string(message.kind);
+    }
+    if (message.model !== "") {
+      writer.uint32(26).string(message.model);
+    }
+    if (message.atMs !== 0n) {
+      if (BigInt.asUintN(64, message.atMs) !== message.atMs) {
+        throw new globalThis.Error("value provided for field message.atMs of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.atMs);
+    }
+    if (message.heldBytes !== 0n) {
+      if (BigInt.asUintN(64, message.heldBytes) !== message.heldBytes) {
+        throw new globalThis.Error("value provided for field message.heldBytes of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.heldBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Quarantined {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQuarantined() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.atMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.heldBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseScrubState(): ScrubState {
+  return {
+    running: false,
+    checkedBlobs: 0,
+    checkedBytes: 0n,
+    totalBlobs: 0,
+    corruptBlobs: 0,
+    lastDoneAtMs: 0n,
+    nextAtMs: 0n,
+  };
+}
+
+export const ScrubState: MessageFns<ScrubState> = {
+  encode(message: ScrubState, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.running !== false) {
+      writer.uint32(8).bool(message.running);
+    }
+    if (message.checkedBlobs !== 0) {
+      writer.uint32(16).uint32(message.checkedBlobs);
+    }
+    if (message.checkedBytes !== 0n) {
+      if (BigInt.asUintN(64, message.checkedBytes) !== message.checkedBytes) {
+        throw new globalThis.Error("value provided for field message.checkedBytes of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.checkedBytes);
+    }
+    if (message.totalBlobs !== 0) {
+      writer.uint32(32).uint32(message.totalBlobs);
+    }
+    if (message.corruptBlobs !== 0) {
+      writer.uint32(40).uint32(message.corruptBlobs);
+    }
+    if (message.lastDoneAtMs !== 0n) {
+      if (BigInt.asUintN(64, message.lastDoneAtMs) !== message.lastDoneAtMs) {
+        throw new globalThis.Error("value provided for field message.lastDoneAtMs of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.lastDoneAtMs);
+    }
+    if (message.nextAtMs !== 0n) {
+      if (BigInt.asUintN(64, message.nextAtMs) !== message.nextAtMs) {
+        throw new globalThis.Error("value provided for field message.nextAtMs of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.nextAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ScrubState {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseScrubState() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.running = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.checkedBlobs = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.checkedBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.totalBlobs = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.corruptBlobs = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.lastDoneAtMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.nextAtMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseReplicationCommand(): ReplicationCommand {
+  return { action: "", by: "", bytesPerSecondMax: 0n };
+}
+
+export const ReplicationCommand: MessageFns<ReplicationCommand> = {
+  encode(message: ReplicationCommand, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.action !== "") {
+      writer.uint32(10).string(message.action);
+    }
+    if (message.by !== "") {
+      writer.uint32(18).string(message.by);
+    }
+    if (message.bytesPerSecondMax !== 0n) {
+      if (BigInt.asUintN(64, message.bytesPerSecondMax) !== message.bytesPerSecondMax) {
+        throw new globalThis.Error("value provided for field message.bytesPerSecondMax of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.bytesPerSecondMax);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplicationCommand {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplicationCommand() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.action = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bytesPerSecondMax = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseVerifyCommand(): VerifyCommand {
+  return { id: 0, models: [], repair: false, by: "" };
+}
+
+export const VerifyCommand: MessageFns<VerifyCommand> = {
+  encode(message: VerifyCommand, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0) {
+      writer.uint32(8).uint32(message.id);
+    }
+    for (const v of message.models) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.repair !== false) {
+      writer.uint32(24).bool(message.repair);
+    }
+    if (message.by !== "") {
+      writer.uint32(34).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VerifyCommand {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVerifyCommand() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.models.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.repair = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseVerifyReply(): VerifyReply {
+  return { id: 0, phase: "", models: 0, blobs: 0, blobsDone: 0, bytes: 0n, bytesDone: 0n, bad: [] };
+}
+
+export const VerifyReply: MessageFns<VerifyReply> = {
+  encode(message: VerifyReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0) {
+      writer.uint32(8).uint32(message.id);
+    }
+    if (message.phase !== "") {
+      writer.uint32(18).string(message.phase);
+    }
+    if (message.models !== 0) {
+      writer.uint32(24).uint32(message.models);
+    }
+    if (message.blobs !== 0) {
+      writer.uint32(32).uint32(message.blobs);
+    }
+    if (message.blobsDone !== 0) {
+      writer.uint32(40).uint32(message.blobsDone);
+    }
+    if (message.bytes !== 0n) {
+      if (BigInt.asUintN(64, message.bytes) !== message.bytes) {
+        throw new globalThis.Error("value provided for field message.bytes of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.bytes);
+    }
+    if (message.bytesDone !== 0n) {
+      if (BigInt.asUintN(64, message.bytesDone) !== message.bytesDone) {
+        throw new globalThis.Error("value provided for field message.bytesDone of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.bytesDone);
+    }
+    for (const v of message.bad) {
+      BadBlob.encode(v!, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VerifyReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVerifyReply() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.phase = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.models = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.blobs = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.blobsDone = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.bytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.bytesDone = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.bad.push(BadBlob.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseBadBlob(): BadBlob {
+  return { digest: "", sizeBytes: 0n, models: [], state: "" };
+}
+
+export const BadBlob: MessageFns<BadBlob> = {
+  encode(message: BadBlob, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.digest !== "") {
+      writer.uint32(10).string(message.digest);
+    }
+    if (message.sizeBytes !== 0n) {
+      if (BigInt.asUintN(64, message.sizeBytes) !== message.sizeBytes) {
+        throw new globalThis.Error("value provided for field message.sizeBytes of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.sizeBytes);
+    }
+    for (const v of message.models) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.state !== "") {
+      writer.uint32(34).string(message.state);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BadBlob {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBadBlob() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.digest = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sizeBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.models.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRestoreCommand(): RestoreCommand {
+  return { model: "", as: "", by: "" };
+}
+
+export const RestoreCommand: MessageFns<RestoreCommand> = {
+  encode(message: RestoreCommand, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.model !== "") {
+      writer.uint32(10).string(message.model);
+    }
+    if (message.as !== "") {
+      writer.uint32(18).string(message.as);
+    }
+    if (message.by !== "") {
+      writer.uint32(26).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestoreCommand {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestoreCommand() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.as = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 export type ControlService = typeof ControlService;
 export const ControlService = {
   status: {
@@ -1970,6 +3944,88 @@ export const ControlService = {
     responseSerialize: (value: CommandReply): Buffer => Buffer.from(CommandReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): CommandReply => CommandReply.decode(value),
   },
+  pause: {
+    path: "/ollama_ha.v1.Control/Pause" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PauseCommand): Buffer => Buffer.from(PauseCommand.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PauseCommand => PauseCommand.decode(value),
+    responseSerialize: (value: CommandReply): Buffer => Buffer.from(CommandReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CommandReply => CommandReply.decode(value),
+  },
+  maintenance: {
+    path: "/ollama_ha.v1.Control/Maintenance" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: MaintenanceCommand): Buffer => Buffer.from(MaintenanceCommand.encode(value).finish()),
+    requestDeserialize: (value: Buffer): MaintenanceCommand => MaintenanceCommand.decode(value),
+    responseSerialize: (value: CommandReply): Buffer => Buffer.from(CommandReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CommandReply => CommandReply.decode(value),
+  },
+  failover: {
+    path: "/ollama_ha.v1.Control/Failover" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: FailoverCommand): Buffer => Buffer.from(FailoverCommand.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FailoverCommand => FailoverCommand.decode(value),
+    responseSerialize: (value: CommandReply): Buffer => Buffer.from(CommandReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CommandReply => CommandReply.decode(value),
+  },
+  leave: {
+    path: "/ollama_ha.v1.Control/Leave" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: LeaveCommand): Buffer => Buffer.from(LeaveCommand.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LeaveCommand => LeaveCommand.decode(value),
+    responseSerialize: (value: CommandReply): Buffer => Buffer.from(CommandReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CommandReply => CommandReply.decode(value),
+  },
+  forget: {
+    path: "/ollama_ha.v1.Control/Forget" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ForgetCommand): Buffer => Buffer.from(ForgetCommand.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ForgetCommand => ForgetCommand.decode(value),
+    responseSerialize: (value: CommandReply): Buffer => Buffer.from(CommandReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CommandReply => CommandReply.decode(value),
+  },
+  /** The copying of models to the asked node. */
+  replication: {
+    path: "/ollama_ha.v1.Control/Replication" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReplicationRequest): Buffer => Buffer.from(ReplicationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReplicationRequest => ReplicationRequest.decode(value),
+    responseSerialize: (value: ReplicationReply): Buffer => Buffer.from(ReplicationReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReplicationReply => ReplicationReply.decode(value),
+  },
+  replicationOrder: {
+    path: "/ollama_ha.v1.Control/ReplicationOrder" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReplicationCommand): Buffer => Buffer.from(ReplicationCommand.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReplicationCommand => ReplicationCommand.decode(value),
+    responseSerialize: (value: CommandReply): Buffer => Buffer.from(CommandReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CommandReply => CommandReply.decode(value),
+  },
+  verify: {
+    path: "/ollama_ha.v1.Control/Verify" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: VerifyCommand): Buffer => Buffer.from(VerifyCommand.encode(value).finish()),
+    requestDeserialize: (value: Buffer): VerifyCommand => VerifyCommand.decode(value),
+    responseSerialize: (value: VerifyReply): Buffer => Buffer.from(VerifyReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): VerifyReply => VerifyReply.decode(value),
+  },
+  restore: {
+    path: "/ollama_ha.v1.Control/Restore" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RestoreCommand): Buffer => Buffer.from(RestoreCommand.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RestoreCommand => RestoreCommand.decode(value),
+    responseSerialize: (value: CommandReply): Buffer => Buffer.from(CommandReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CommandReply => CommandReply.decode(value),
+  },
 } as const;
 
 export interface ControlServer extends UntypedServiceImplementation {
@@ -1978,6 +4034,16 @@ export interface ControlServer extends UntypedServiceImplementation {
   history: handleUnaryCall<HistoryRequest, HistoryReply>;
   models: handleUnaryCall<ModelsRequest, ModelsReply>;
   switchover: handleUnaryCall<SwitchoverCommand, CommandReply>;
+  pause: handleUnaryCall<PauseCommand, CommandReply>;
+  maintenance: handleUnaryCall<MaintenanceCommand, CommandReply>;
+  failover: handleUnaryCall<FailoverCommand, CommandReply>;
+  leave: handleUnaryCall<LeaveCommand, CommandReply>;
+  forget: handleUnaryCall<ForgetCommand, CommandReply>;
+  /** The copying of models to the asked node. */
+  replication: handleUnaryCall<ReplicationRequest, ReplicationReply>;
+  replicationOrder: handleUnaryCall<ReplicationCommand, CommandReply>;
+  verify: handleUnaryCall<VerifyCommand, VerifyReply>;
+  restore: handleUnaryCall<RestoreCommand, CommandReply>;
 }
 
 export interface ControlClient extends Client {
@@ -2052,6 +4118,136 @@ export interface ControlClient extends Client {
   ): ClientUnaryCall;
   switchover(
     request: SwitchoverCommand,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  pause(request: PauseCommand, callback: (error: ServiceError | null, response: CommandReply) => void): ClientUnaryCall;
+  pause(
+    request: PauseCommand,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  pause(
+    request: PauseCommand,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  maintenance(
+    request: MaintenanceCommand,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  maintenance(
+    request: MaintenanceCommand,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  maintenance(
+    request: MaintenanceCommand,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  failover(
+    request: FailoverCommand,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  failover(
+    request: FailoverCommand,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  failover(
+    request: FailoverCommand,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  leave(request: LeaveCommand, callback: (error: ServiceError | null, response: CommandReply) => void): ClientUnaryCall;
+  leave(
+    request: LeaveCommand,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  leave(
+    request: LeaveCommand,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  forget(
+    request: ForgetCommand,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  forget(
+    request: ForgetCommand,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  forget(
+    request: ForgetCommand,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  /** The copying of models to the asked node. */
+  replication(
+    request: ReplicationRequest,
+    callback: (error: ServiceError | null, response: ReplicationReply) => void,
+  ): ClientUnaryCall;
+  replication(
+    request: ReplicationRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReplicationReply) => void,
+  ): ClientUnaryCall;
+  replication(
+    request: ReplicationRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReplicationReply) => void,
+  ): ClientUnaryCall;
+  replicationOrder(
+    request: ReplicationCommand,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  replicationOrder(
+    request: ReplicationCommand,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  replicationOrder(
+    request: ReplicationCommand,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  verify(
+    request: VerifyCommand,
+    callback: (error: ServiceError | null, response: VerifyReply) => void,
+  ): ClientUnaryCall;
+  verify(
+    request: VerifyCommand,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: VerifyReply) => void,
+  ): ClientUnaryCall;
+  verify(
+    request: VerifyCommand,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: VerifyReply) => void,
+  ): ClientUnaryCall;
+  restore(
+    request: RestoreCommand,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  restore(
+    request: RestoreCommand,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  restore(
+    request: RestoreCommand,
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CommandReply) => void,

@@ -35,6 +35,10 @@ export interface Envelope {
     | { readonly $case: "failsafeReply"; readonly value: FailsafeReply }
     | { readonly $case: "switchoverRequest"; readonly value: SwitchoverRequest }
     | { readonly $case: "switchoverReply"; readonly value: SwitchoverReply }
+    | { readonly $case: "settings"; readonly value: Settings }
+    | { readonly $case: "forceClaim"; readonly value: ForceClaim }
+    | { readonly $case: "rosterRequest"; readonly value: RosterRequest }
+    | { readonly $case: "forgotten"; readonly value: Forgotten }
     | undefined;
 }
 
@@ -66,6 +70,9 @@ export interface Frame {
   readonly inventoryVersion: bigint;
   /** Number of lease servers whose replies the sender has received within T. */
   readonly serversReached: number;
+  /** Version and hash of the settings record the sender holds; whoever holds the newer one sends it. */
+  readonly settingsVersion: bigint;
+  readonly settingsHash: bigint;
 }
 
 /** What the sender believes of the lease. A hint to show, never counted. */
@@ -81,6 +88,15 @@ export interface LeaseView {
   /** How the holder came to it (HistoryEntry.cause), and from whom. */
   readonly cause: string;
   readonly from: string;
+  /** Who ordered it; empty: nobody. */
+  readonly by: string;
+  /** From the holder itself, in its first seconds: how long each phase of the move took, for the history of the others. */
+  readonly phasesMs: { [key: string]: number };
+}
+
+export interface LeaseView_PhasesMsEntry {
+  readonly key: string;
+  readonly value: number;
 }
 
 /** Facts a node states about itself; the input of ranking and of status. */
@@ -111,6 +127,11 @@ export interface NodeView {
   readonly load: number;
   /** MAC of the interface that would carry the address. */
   readonly mac: string;
+  /** It lost the role so often lately that it stands behind the others for this long. */
+  readonly backoffMs: number;
+  /** MACs that answered for the virtual address when this node last saw any, and how long ago that was. */
+  readonly wireMacs: readonly string[];
+  readonly wireAgeMs: number;
 }
 
 export interface MemberUpdate {
@@ -149,6 +170,12 @@ export interface StepDown {
 export interface Handover {
   readonly boot: bigint;
   readonly epoch: bigint;
+  /** Why the role was given up (HistoryEntry.cause), and who ordered it. */
+  readonly cause: string;
+  readonly by: string;
+  /** How long the sender took: until its effects had ended, and until the release was acknowledged. */
+  readonly revokeMs: number;
+  readonly releaseMs: number;
 }
 
 export interface FailsafeRequest {
@@ -179,6 +206,52 @@ export interface SwitchoverReply {
   readonly id: bigint;
   readonly accepted: boolean;
   readonly vetoes: readonly string[];
+}
+
+/** What operators set for the whole cluster. The highest version wins; see hash in Frame for ties. */
+export interface Settings {
+  readonly version: bigint;
+  readonly paused: boolean;
+  readonly pausedBy: string;
+  readonly maintenance: readonly Maintenance[];
+  /** Absent: nothing is planned. */
+  readonly schedule: Schedule | undefined;
+}
+
+export interface Maintenance {
+  readonly node: string;
+  readonly by: string;
+  /** Wall-clock ms since 1970 until which open requests are waited for; 0: the role moves at once. */
+  readonly drainUntilMs: bigint;
+}
+
+export interface Schedule {
+  readonly id: bigint;
+  /** Empty: the best heir. */
+  readonly to: string;
+  /** Wall-clock ms since 1970, by the clock of whoever is the holder then. */
+  readonly atMs: bigint;
+  readonly by: string;
+}
+
+/** An operator wants the receiver to claim although its own judgement advises against it; the lease's rules hold. Answered by SwitchoverReply. */
+export interface ForceClaim {
+  readonly id: bigint;
+  readonly by: string;
+}
+
+/** To the holder: take this node out of the roster. Answered by SwitchoverReply once a majority of Redis carries the change. */
+export interface RosterRequest {
+  readonly id: bigint;
+  readonly node: string;
+  readonly by: string;
+  /** The sender itself leaves; otherwise a dead node is forgotten. */
+  readonly leaving: boolean;
+}
+
+/** The holder took this node out of the roster, and it is gone: drop its row. */
+export interface Forgotten {
+  readonly node: string;
 }
 
 export interface InventoryRequest {
@@ -245,6 +318,18 @@ export const Envelope: MessageFns<Envelope> = {
         break;
       case "switchoverReply":
         SwitchoverReply.encode(message.body.value, writer.uint32(58).fork()).join();
+        break;
+      case "settings":
+        Settings.encode(message.body.value, writer.uint32(66).fork()).join();
+        break;
+      case "forceClaim":
+        ForceClaim.encode(message.body.value, writer.uint32(74).fork()).join();
+        break;
+      case "rosterRequest":
+        RosterRequest.encode(message.body.value, writer.uint32(82).fork()).join();
+        break;
+      case "forgotten":
+        Forgotten.encode(message.body.value, writer.uint32(90).fork()).join();
         break;
     }
     return writer;
@@ -319,6 +404,38 @@ export const Envelope: MessageFns<Envelope> = {
             message.body = { $case: "switchoverReply", value: SwitchoverReply.decode(reader, reader.uint32()) };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.body = { $case: "settings", value: Settings.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.body = { $case: "forceClaim", value: ForceClaim.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.body = { $case: "rosterRequest", value: RosterRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.body = { $case: "forgotten", value: Forgotten.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -353,6 +470,8 @@ function createBaseFrame(): Frame {
     leaving: false,
     inventoryVersion: 0n,
     serversReached: 0,
+    settingsVersion: 0n,
+    settingsHash: 0n,
   };
 }
 
@@ -438,6 +557,18 @@ export const Frame: MessageFns<Frame> = {
     }
     if (message.serversReached !== 0) {
       writer.uint32(152).uint32(message.serversReached);
+    }
+    if (message.settingsVersion !== 0n) {
+      if (BigInt.asUintN(64, message.settingsVersion) !== message.settingsVersion) {
+        throw new globalThis.Error("value provided for field message.settingsVersion of type uint64 too large");
+      }
+      writer.uint32(160).uint64(message.settingsVersion);
+    }
+    if (message.settingsHash !== 0n) {
+      if (BigInt.asUintN(64, message.settingsHash) !== message.settingsHash) {
+        throw new globalThis.Error("value provided for field message.settingsHash of type uint64 too large");
+      }
+      writer.uint32(168).uint64(message.settingsHash);
     }
     return writer;
   },
@@ -607,6 +738,22 @@ export const Frame: MessageFns<Frame> = {
             message.serversReached = reader.uint32();
             continue;
           }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.settingsVersion = reader.uint64() as bigint;
+            continue;
+          }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.settingsHash = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -632,6 +779,8 @@ function createBaseLeaseView(): LeaseView {
     leftMs: 0,
     cause: "",
     from: "",
+    by: "",
+    phasesMs: {},
   };
 }
 
@@ -673,6 +822,12 @@ export const LeaseView: MessageFns<LeaseView> = {
     if (message.from !== "") {
       writer.uint32(82).string(message.from);
     }
+    if (message.by !== "") {
+      writer.uint32(90).string(message.by);
+    }
+    globalThis.Object.entries(message.phasesMs).forEach(([key, value]: [string, number]) => {
+      LeaseView_PhasesMsEntry.encode({ key: key as any, value }, writer.uint32(98).fork()).join();
+    });
     return writer;
   },
 
@@ -769,6 +924,82 @@ export const LeaseView: MessageFns<LeaseView> = {
             message.from = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            const entry12 = LeaseView_PhasesMsEntry.decode(reader, reader.uint32());
+            if (entry12.value !== undefined) {
+              message.phasesMs[entry12.key] = entry12.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseLeaseView_PhasesMsEntry(): LeaseView_PhasesMsEntry {
+  return { key: "", value: 0 };
+}
+
+export const LeaseView_PhasesMsEntry: MessageFns<LeaseView_PhasesMsEntry> = {
+  encode(message: LeaseView_PhasesMsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(17).double(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeaseView_PhasesMsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeaseView_PhasesMsEntry() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -806,6 +1037,9 @@ function createBaseNodeView(): NodeView {
     version: "",
     load: 0,
     mac: "",
+    backoffMs: 0,
+    wireMacs: [],
+    wireAgeMs: 0,
   };
 }
 
@@ -879,6 +1113,15 @@ export const NodeView: MessageFns<NodeView> = {
     }
     if (message.mac !== "") {
       writer.uint32(178).string(message.mac);
+    }
+    if (message.backoffMs !== 0) {
+      writer.uint32(184).uint32(message.backoffMs);
+    }
+    for (const v of message.wireMacs) {
+      writer.uint32(194).string(v!);
+    }
+    if (message.wireAgeMs !== 0) {
+      writer.uint32(200).uint32(message.wireAgeMs);
     }
     return writer;
   },
@@ -1070,6 +1313,30 @@ export const NodeView: MessageFns<NodeView> = {
             }
 
             message.mac = reader.string();
+            continue;
+          }
+          case 23: {
+            if (tag !== 184) {
+              break;
+            }
+
+            message.backoffMs = reader.uint32();
+            continue;
+          }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.wireMacs.push(reader.string());
+            continue;
+          }
+          case 25: {
+            if (tag !== 200) {
+              break;
+            }
+
+            message.wireAgeMs = reader.uint32();
             continue;
           }
         }
@@ -1441,7 +1708,7 @@ export const StepDown: MessageFns<StepDown> = {
 };
 
 function createBaseHandover(): Handover {
-  return { boot: 0n, epoch: 0n };
+  return { boot: 0n, epoch: 0n, cause: "", by: "", revokeMs: 0, releaseMs: 0 };
 }
 
 export const Handover: MessageFns<Handover> = {
@@ -1457,6 +1724,18 @@ export const Handover: MessageFns<Handover> = {
         throw new globalThis.Error("value provided for field message.epoch of type uint64 too large");
       }
       writer.uint32(16).uint64(message.epoch);
+    }
+    if (message.cause !== "") {
+      writer.uint32(26).string(message.cause);
+    }
+    if (message.by !== "") {
+      writer.uint32(34).string(message.by);
+    }
+    if (message.revokeMs !== 0) {
+      writer.uint32(40).uint32(message.revokeMs);
+    }
+    if (message.releaseMs !== 0) {
+      writer.uint32(48).uint32(message.releaseMs);
     }
     return writer;
   },
@@ -1488,6 +1767,38 @@ export const Handover: MessageFns<Handover> = {
             }
 
             message.epoch = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.cause = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.revokeMs = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.releaseMs = reader.uint32();
             continue;
           }
         }
@@ -1817,6 +2128,443 @@ export const SwitchoverReply: MessageFns<SwitchoverReply> = {
             }
 
             message.vetoes.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSettings(): Settings {
+  return { version: 0n, paused: false, pausedBy: "", maintenance: [], schedule: undefined };
+}
+
+export const Settings: MessageFns<Settings> = {
+  encode(message: Settings, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.version);
+    }
+    if (message.paused !== false) {
+      writer.uint32(16).bool(message.paused);
+    }
+    if (message.pausedBy !== "") {
+      writer.uint32(26).string(message.pausedBy);
+    }
+    for (const v of message.maintenance) {
+      Maintenance.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.schedule !== undefined) {
+      Schedule.encode(message.schedule, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Settings {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSettings() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.paused = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pausedBy = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.maintenance.push(Maintenance.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.schedule = Schedule.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMaintenance(): Maintenance {
+  return { node: "", by: "", drainUntilMs: 0n };
+}
+
+export const Maintenance: MessageFns<Maintenance> = {
+  encode(message: Maintenance, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    if (message.by !== "") {
+      writer.uint32(18).string(message.by);
+    }
+    if (message.drainUntilMs !== 0n) {
+      if (BigInt.asUintN(64, message.drainUntilMs) !== message.drainUntilMs) {
+        throw new globalThis.Error("value provided for field message.drainUntilMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.drainUntilMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Maintenance {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMaintenance() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.drainUntilMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSchedule(): Schedule {
+  return { id: 0n, to: "", atMs: 0n, by: "" };
+}
+
+export const Schedule: MessageFns<Schedule> = {
+  encode(message: Schedule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.to !== "") {
+      writer.uint32(18).string(message.to);
+    }
+    if (message.atMs !== 0n) {
+      if (BigInt.asUintN(64, message.atMs) !== message.atMs) {
+        throw new globalThis.Error("value provided for field message.atMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.atMs);
+    }
+    if (message.by !== "") {
+      writer.uint32(34).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Schedule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSchedule() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.to = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.atMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseForceClaim(): ForceClaim {
+  return { id: 0n, by: "" };
+}
+
+export const ForceClaim: MessageFns<ForceClaim> = {
+  encode(message: ForceClaim, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.by !== "") {
+      writer.uint32(18).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForceClaim {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForceClaim() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRosterRequest(): RosterRequest {
+  return { id: 0n, node: "", by: "", leaving: false };
+}
+
+export const RosterRequest: MessageFns<RosterRequest> = {
+  encode(message: RosterRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.node !== "") {
+      writer.uint32(18).string(message.node);
+    }
+    if (message.by !== "") {
+      writer.uint32(26).string(message.by);
+    }
+    if (message.leaving !== false) {
+      writer.uint32(32).bool(message.leaving);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RosterRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRosterRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.leaving = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseForgotten(): Forgotten {
+  return { node: "" };
+}
+
+export const Forgotten: MessageFns<Forgotten> = {
+  encode(message: Forgotten, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.node !== "") {
+      writer.uint32(10).string(message.node);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Forgotten {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgotten() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.node = reader.string();
             continue;
           }
         }

@@ -1,123 +1,97 @@
-// Copies one blob over loopback TLS from one process to another and prints what it cost, as JSON. Not a test: it asserts nothing by time.
-//   node test/bench/replication.ts            SIZE_MIB=2048 RUNS=3 DIR=/var/tmp
-import { type ChildProcess, fork } from 'node:child_process';
-import { createHash, randomFillSync } from 'node:crypto';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+// `make bench-replication`: copies a blob, and a model of many small blobs, from one network namespace to another, against rsync in the same run,
+// then to four standbys at once over slow links. Asserts nothing: it prints a table with the targets, and writes JSON. Needs root.
+// Environment: RUNS (5), SIZE_MIB (2048), BLOBS (2000), FANOUT_MIB (512), REPORT (FILE).
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { fileKeyOf } from '../../src/core/replication/names.ts';
-import { hashFile } from '../../src/drivers/store/hash.ts';
-import type { TlsMaterial } from '../../src/drivers/transfer/messages.ts';
-import { openTransfer } from '../../src/drivers/transfer/transfer.ts';
 import { createAuthority } from '../contract/transfer/certs.ts';
+import { fanout, type Member, oursLarge, oursMany, rsyncLarge, rsyncMany, socketOnly } from './replication/cases.ts';
+import { buildHosts, type Hosts, serveRsync, shape } from './replication/hosts.ts';
+import { type Large, type Many, makeLarge, makeMany } from './replication/material.ts';
+import { printTable, reportOf, type Sample } from './replication/report.ts';
 
 const MIB = 1024 * 1024;
-type Order = { readonly tls: TlsMaterial; readonly root: string; readonly digest: string };
+const STANDBYS = 4;
+const LINK_BITS = 500e6;
 
-const log = (_level: string, event: string, text: string) => console.error(event, text);
+type Plan = { readonly runs: number; readonly sizeMiB: number; readonly blobs: number; readonly fanoutMiB: number };
 
-async function serve({ tls, root, digest }: Order): Promise<void> {
-  const address = { host: '127.0.0.1', port: 0 };
-  const transfer = await openTransfer({
-    cluster: 'lab',
-    tls,
-    listen: address,
-    root,
-    peers: new Map([['gpu2', address]]),
-    bytesPerSecondMax: 0,
-    log,
-  });
-  transfer.offer({ add: [[digest, fileKeyOf(statSync(join(root, 'blobs', `sha256-${digest}`), { bigint: true }))]], remove: [] });
-  process.send?.({ port: transfer.port() });
+function numberOf(name: string, fallback: number): number {
+  const number = Number(process.env[name] || fallback);
+  if (!Number.isInteger(number) || number < 1) throw new Error(`${name}=${process.env[name]}: use a whole number from 1 on`);
+  return number;
 }
 
-function makeBlob(root: string, sizeMiB: number): string {
-  const [hash, file, piece] = [createHash('sha256'), join(root, 'new'), Buffer.alloc(MIB)];
-  const fd = openSync(file, 'w');
-  for (let i = 0; i < sizeMiB; i += 1) {
-    writeSync(fd, randomFillSync(piece));
-    hash.update(piece);
+async function membersOf(hosts: Hosts): Promise<readonly Member[]> {
+  const authority = await createAuthority();
+  return Promise.all(hosts.hosts.map(async (host) => ({ host, tls: await authority.issue([`${host.name}.lab.ollama-ha`]) })));
+}
+
+async function pairs(plan: Plan): Promise<readonly Sample[]> {
+  using hosts = await buildHosts(2);
+  const [from, to] = await membersOf(hosts);
+  if (from === undefined || to === undefined) throw new Error('no hosts');
+  const { dir } = hosts;
+  const large = makeLarge(join(dir, 'large'), plan.sizeMiB);
+  const many = makeMany(join(dir, 'many'), plan.blobs);
+  await serveRsync(from.host, dir, { large: join(dir, 'large/blobs'), many: join(dir, 'many/blobs') });
+  const samples: Sample[] = [];
+  for (let run = 1; run <= plan.runs; run += 1) {
+    samples.push(await oneRun({ from, to, dir, large, many }));
+    process.stderr.write(`run ${run} of ${plan.runs}\n`);
   }
-  closeSync(fd);
-  return hash.digest('hex');
+  return samples;
 }
 
-async function receive(tls: TlsMaterial, port: number, digest: string, sizeBytes: number, file: string) {
-  const peers = new Map([['gpu1', { host: '127.0.0.1', port }]]);
-  const transfer = await openTransfer({ cluster: 'lab', tls, listen: null, root: '/', peers, bytesPerSecondMax: 0, log });
-  const delay = monitorEventLoopDelay({ resolution: 1 });
-  let rssMaxMiB = 0;
-  const sampler = setInterval(() => {
-    rssMaxMiB = Math.max(rssMaxMiB, process.memoryUsage.rss() / MIB);
-  }, 50);
-  delay.enable();
-  const cpu = process.cpuUsage();
-  const started = performance.now();
-  const outcome = await transfer.fetchBlob({
-    digest,
-    sizeBytes,
-    file,
-    sources: ['gpu1'],
-    progress: () => undefined,
-    signal: new AbortController().signal,
-  });
-  const seconds = (performance.now() - started) / 1000;
-  const used = process.cpuUsage(cpu);
-  delay.disable();
-  clearInterval(sampler);
-  await transfer.close();
-  if (outcome.k !== 'done') throw new Error(outcome.reason);
-  const cpuSeconds = (used.user + used.system) / 1e6;
-  return {
-    miBs: sizeBytes / MIB / seconds,
-    cpuSeconds,
-    loopDelayP99Ms: delay.percentile(99) / 1e6,
-    loopDelayMaxMs: delay.max / 1e6,
-    rssMaxMiB,
+async function oneRun(args: { from: Member; to: Member; dir: string; large: Large; many: Many }): Promise<Sample> {
+  const { from, to, dir, large, many } = args;
+  const miBs = (seconds: number) => large.sizeBytes / MIB / seconds;
+  const rsync = async (...options: string[]) => miBs(await rsyncLarge(from.host, to.host, options, dir));
+  const ours = (plain: boolean, sync: boolean) => oursLarge(from, to, large, { plain, sync }, dir);
+  const sample = {
+    rsyncA: await rsync('-a', '--fsync'),
+    plain: await ours(true, true),
+    tls: await ours(false, true),
+    rsyncAvz: await rsync('-avz', '--fsync'),
+    rsyncANoSync: await rsync('-a'),
+    plainNoSync: await ours(true, false),
+    tlsNoSync: await ours(false, false),
+    rsyncManySeconds: await rsyncMany(from.host, to.host, ['-a', '--fsync'], dir),
+    many: await oursMany(from, to, many, dir),
+    rsyncManyNoSyncSeconds: await rsyncMany(from.host, to.host, ['-a'], dir),
+    scrubMiBs: await to.host.ask({ k: 'scrub', file: large.file }),
+    limits: await to.host.ask({ k: 'limits', from: large.file, to: join(dir, 'to', 'copy') }),
+    socketMiBs: await socketOnly(from.host, to.host, large.sizeBytes),
   };
+  return { ...sample, miBs };
 }
 
-async function main(): Promise<void> {
-  const sizeMiB = Number(process.env.SIZE_MIB ?? 2048);
-  const dir = mkdtempSync(join(process.env.DIR ?? tmpdir(), 'bench-replication-'));
-  let child: ChildProcess | null = null;
-  try {
-    mkdirSync(join(dir, 'blobs'));
-    const digest = makeBlob(dir, sizeMiB);
-    const blob = join(dir, 'blobs', `sha256-${digest}`);
-    renameSync(join(dir, 'new'), blob);
-    const authority = await createAuthority();
-    const order: Order = { tls: await authority.issue(['gpu1.lab.ollama-ha']), root: dir, digest };
-    const scrub = performance.now();
-    await hashFile(blob, new AbortController().signal);
-    const scrubMiBs = sizeMiB / ((performance.now() - scrub) / 1000);
-    child = fork(import.meta.filename, ['serve'], { stdio: 'inherit' });
-    child.send(order);
-    const { port } = await new Promise<{ port: number }>((resolve) =>
-      child?.once('message', (message) => resolve(message as { port: number })),
+async function fanouts(plan: Plan): Promise<readonly (readonly [one: number, four: number])[]> {
+  using hosts = await buildHosts(1 + STANDBYS);
+  const members = await membersOf(hosts);
+  const large = makeLarge(join(hosts.dir, 'large'), plan.fanoutMiB);
+  for (const { host } of members) await shape(hosts.id, host, LINK_BITS);
+  mkdirSync(join(hosts.dir, 'to'), { recursive: true });
+  const times: (readonly [number, number])[] = [];
+  for (let run = 1; run <= plan.runs; run += 1) {
+    times.push([await fanout(members, 1, large, hosts.dir), await fanout(members, STANDBYS, large, hosts.dir)]);
+    process.stderr.write(
+      `fan-out ${run} of ${plan.runs}: ${times
+        .at(-1)
+        ?.map((s) => s.toFixed(1))
+        .join(' s, four ')} s\n`,
     );
-    const tls = await authority.issue(['gpu2.lab.ollama-ha']);
-    const runs = [];
-    for (let i = 0; i < Number(process.env.RUNS ?? 3); i += 1) {
-      runs.push(await receive(tls, port, digest, sizeMiB * MIB, join(dir, `part-${i}`)));
-      rmSync(join(dir, `part-${i}`));
-    }
-    const ticks = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(' ');
-    const senderCpuSecondsPerRun = (Number(ticks[13]) + Number(ticks[14])) / 100 / runs.length;
-    const senderRssMiB = Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1024;
-    console.log(
-      JSON.stringify(
-        { sizeMiB, scrubMiBs, tls: runs, senderRssMiB, senderCpuSecondsPerRun },
-        (_key, value) => (typeof value === 'number' ? Math.round(value * 10) / 10 : value),
-        1,
-      ),
-    );
-  } finally {
-    child?.kill();
-    rmSync(dir, { recursive: true, force: true });
   }
+  return times;
 }
 
-if (process.argv[2] === 'serve') process.once('message', (order) => void serve(order as Order));
-else await main();
+const plan: Plan = {
+  runs: numberOf('RUNS', 5),
+  sizeMiB: numberOf('SIZE_MIB', 2048),
+  blobs: numberOf('BLOBS', 2000),
+  fanoutMiB: numberOf('FANOUT_MIB', 512),
+};
+const samples = await pairs(plan);
+const times = await fanouts(plan);
+const report = reportOf(samples, times, plan.blobs);
+printTable(samples, times, report);
+if (process.env.REPORT) writeFileSync(process.env.REPORT, `${JSON.stringify(report, null, 2)}\n`);

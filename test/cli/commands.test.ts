@@ -1,5 +1,6 @@
 // The commands that ask the agent something else than status, and what a wrong command line gets.
 import { afterEach, describe, expect, test } from 'vitest';
+import { ControlService } from '../../src/gen/control.ts';
 import { type Answers, type FakeControl, failing, healthyAnswers, startFakeControl } from './fake-control.ts';
 import { agentctl } from './run.ts';
 
@@ -66,7 +67,7 @@ describe('switchover', () => {
   test('says who moves where, under which epoch, and tells the agent who asked', async () => {
     const ran = await run(['switchover', '--to', 'gpu2'], {}, { SUDO_USER: 'ann', USER: 'root' });
     expect(ran).toMatchObject({ code: 0, out: 'done: gpu2 is active, epoch 1795521600252 (revoke 3, claim 2 ms)\n' });
-    expect(fake?.switchovers).toEqual([{ to: 'gpu2', by: 'ann', dryRun: false }]);
+    expect(fake?.switchovers).toEqual([{ to: 'gpu2', by: 'ann', dryRun: false, atMs: 0n, cancel: false }]);
   });
 
   test('--dry-run asks without moving', async () => {
@@ -146,5 +147,5 @@ test('version needs no agent', async () => {
 });
 
 test('the answers of the fake cover every call of the service', () => {
-  expect(Object.keys(healthyAnswers())).toEqual(['status', 'explain', 'history', 'models', 'switchover']);
+  expect(Object.keys(healthyAnswers())).toEqual(Object.keys(ControlService));
 });

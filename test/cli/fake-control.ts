@@ -11,8 +11,10 @@ import {
   type HistoryReply,
   type ModelsReply,
   type NodeRow,
+  type ReplicationReply,
   type StatusReply,
   type SwitchoverCommand,
+  type VerifyReply,
 } from '../../src/gen/control.ts';
 
 /** What the fake answers; an Error with a gRPC code fails the call, 'hang' never answers. */
@@ -22,18 +24,28 @@ export type Answers = {
   history: HistoryReply | Failure;
   models: ModelsReply | Failure;
   switchover: CommandReply | Failure | 'hang';
+  pause: CommandReply | Failure | 'hang';
+  maintenance: CommandReply | Failure | 'hang';
+  failover: CommandReply | Failure | 'hang';
+  leave: CommandReply | Failure | 'hang';
+  forget: CommandReply | Failure | 'hang';
+  replication: ReplicationReply | Failure;
+  replicationOrder: CommandReply | Failure;
+  verify: VerifyReply | Failure;
+  restore: CommandReply | Failure;
 };
 
 /** A failing call. */
 export type Failure = { readonly code: number; readonly details: string };
 
-/** A running fake. `switchovers` are the commands it received. */
+/** A running fake. `switchovers` are the commands of that kind it received, `orders` all requests by call. */
 export type FakeControl = {
   readonly socket: string;
   readonly port: number;
   readonly answers: Answers;
   readonly switchovers: SwitchoverCommand[];
   readonly calls: string[];
+  readonly orders: (readonly [string, unknown])[];
   readonly stop: () => void;
 };
 
@@ -44,7 +56,12 @@ export type ServerTls = { readonly ca: Buffer; readonly cert: Buffer; readonly k
 export async function startFakeControl(answers: Partial<Answers> = {}, tls?: ServerTls): Promise<FakeControl> {
   const directory = mkdtempSync(join(tmpdir(), 'agentctl-'));
   const socket = join(directory, 'agent.sock');
-  const fake = { answers: { ...healthyAnswers(), ...answers }, switchovers: [] as SwitchoverCommand[], calls: [] as string[] };
+  const fake = {
+    answers: { ...healthyAnswers(), ...answers },
+    switchovers: [] as SwitchoverCommand[],
+    calls: [] as string[],
+    orders: [] as [string, unknown][],
+  };
   const server = new Server();
   server.addService(ControlService, serviceOf(fake));
   const credentials =
@@ -64,12 +81,13 @@ export async function startFakeControl(answers: Partial<Answers> = {}, tls?: Ser
   return { socket, port, stop, ...fake };
 }
 
-function serviceOf(fake: { answers: Answers; switchovers: SwitchoverCommand[]; calls: string[] }): ControlServer {
+function serviceOf(fake: Pick<FakeControl, 'answers' | 'switchovers' | 'calls' | 'orders'>): ControlServer {
   const handler =
     (name: keyof Answers) =>
     // biome-ignore lint/suspicious/noExplicitAny: one handler for five message types
     (call: ServerUnaryCall<any, any>, callback: sendUnaryData<any>): void => {
       fake.calls.push(name);
+      fake.orders.push([name, call.request]);
       if (name === 'switchover') fake.switchovers.push(call.request);
       const answer = fake.answers[name];
       if (answer === 'hang') return;
@@ -82,7 +100,21 @@ function serviceOf(fake: { answers: Answers; switchovers: SwitchoverCommand[]; c
     history: handler('history'),
     models: handler('models'),
     switchover: handler('switchover'),
+    pause: handler('pause'),
+    maintenance: handler('maintenance'),
+    failover: handler('failover'),
+    leave: handler('leave'),
+    forget: handler('forget'),
+    replication: handler('replication'),
+    replicationOrder: handler('replicationOrder'),
+    verify: handler('verify'),
+    restore: handler('restore'),
   };
+}
+
+/** A reply without an epoch. */
+function done(text: string): CommandReply {
+  return { outcome: 'done', text, vetoes: [], epoch: 0n, phasesMs: {} };
 }
 
 /** A gRPC failure by name. */
@@ -116,6 +148,7 @@ export function rowOf(node: string, more: Partial<NodeRow> = {}): NodeRow {
     rttMs: 0.6,
     version: '0.1.0',
     ollamaVersion: '0.13.0',
+    backoffMs: 0,
     ...more,
   };
 }
@@ -136,6 +169,8 @@ export function statusReply(more: Partial<StatusReply> = {}): StatusReply {
     pollMs: 150,
     lockDelayMs: 0,
     lockDelayWhy: 'nft',
+    keepalived: { state: 'FAULT', running: true, priority: 3, sinceMs: 4100n, differs: '' },
+    loopLateP99Ms: 0.6,
     vip: '10.77.0.100',
     vipOwner: 'gpu1',
     vipOwnerMac: '52:54:00:aa:01:01',
@@ -155,9 +190,61 @@ export function statusReply(more: Partial<StatusReply> = {}): StatusReply {
       latencyMs: 0.4,
       lastError: '',
       lastReplyAgeMs: 90n,
+      latencyP50Ms: 0.3,
+      latencyP99Ms: 1.2,
     })),
     splitBrain: false,
     version: '0.1.0',
+    pausedBy: '',
+    planned: undefined,
+    roster: ['gpu1', 'gpu2', 'gpu3'],
+    rosterVersion: 4n,
+    settingsVersion: 0n,
+    ...more,
+  };
+}
+
+/** A standby with one model on its way and one that waits for its deletion. */
+export function replicationReply(more: Partial<ReplicationReply> = {}): ReplicationReply {
+  return {
+    node: 'gpu2',
+    source: 'gpu1',
+    paused: false,
+    window: '22:00-06:00',
+    windowOpen: true,
+    bytesPerSecondMax: 50_000_000n,
+    blocked: '',
+    modelsComplete: 4,
+    modelsTotal: 5,
+    bytesBehind: 3_000_000_000n,
+    transfers: [
+      {
+        model: 'minicpm-v:8b',
+        from: 'gpu1',
+        doneBytes: 2_500_000_000n,
+        totalBytes: 5_500_000_000n,
+        bytesPerSecond: 50_000_000n,
+        phase: 'blobs',
+        note: '',
+        etaMs: 60_000n,
+      },
+    ],
+    deletes: [{ model: 'old:latest', dueInMs: 240_000n }],
+    alert: '',
+    quarantine: [
+      { id: '1795521600250-deleted-abcdefabcdef-1', kind: 'deleted', model: 'qwen3:0.6b', atMs: 1795521600250n, heldBytes: 522_000_000n },
+    ],
+    scrub: {
+      running: false,
+      checkedBlobs: 9,
+      checkedBytes: 6_000_000_000n,
+      totalBlobs: 9,
+      corruptBlobs: 0,
+      lastDoneAtMs: 1795521600250n,
+      nextAtMs: 1796126400250n,
+    },
+    conflicts: [],
+    extra: ['mine:latest'],
     ...more,
   };
 }
@@ -211,5 +298,14 @@ export function healthyAnswers(): Answers {
       ],
     },
     switchover: { outcome: 'done', text: 'gpu2 is active', vetoes: [], epoch: 1795521600252n, phasesMs: { revoke: 3, claim: 2 } },
+    pause: done('paused by ann'),
+    maintenance: done('gpu1 is in maintenance by ann'),
+    failover: done('gpu2 is active'),
+    leave: done('gpu1 has left the cluster'),
+    forget: done('gpu4 is forgotten'),
+    replication: replicationReply(),
+    replicationOrder: done('copying goes on'),
+    verify: { id: 3, phase: 'done', models: 2, blobs: 9, blobsDone: 9, bytes: 6_000_000_000n, bytesDone: 6_000_000_000n, bad: [] },
+    restore: done('qwen3:0.6b is back, every blob verified'),
   };
 }

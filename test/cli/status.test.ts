@@ -21,9 +21,27 @@ const troubled: Partial<StatusReply> = {
   mode: 'failsafe',
   reason: 'no Redis answers; every member acknowledged the last round',
   redis: [
-    { server: 'gpu1', runId: '', up: false, latencyMs: 0, lastError: 'ECONNREFUSED', lastReplyAgeMs: 12_000n },
-    { server: 'gpu2', runId: 'b'.repeat(40), up: true, latencyMs: 0.42, lastError: '', lastReplyAgeMs: 20n },
-    { server: 'gpu3', runId: '', up: false, latencyMs: 0, lastError: 'timeout', lastReplyAgeMs: 9000n },
+    {
+      server: 'gpu1',
+      runId: '',
+      up: false,
+      latencyMs: 0,
+      lastError: 'ECONNREFUSED',
+      lastReplyAgeMs: 12_000n,
+      latencyP50Ms: 0,
+      latencyP99Ms: 0,
+    },
+    {
+      server: 'gpu2',
+      runId: 'b'.repeat(40),
+      up: true,
+      latencyMs: 0.42,
+      lastError: '',
+      lastReplyAgeMs: 20n,
+      latencyP50Ms: 0.42,
+      latencyP99Ms: 0.42,
+    },
+    { server: 'gpu3', runId: '', up: false, latencyMs: 0, lastError: 'timeout', lastReplyAgeMs: 9000n, latencyP50Ms: 0, latencyP99Ms: 0 },
   ],
   warnings: [
     'redis gpu1: maxmemory-policy is allkeys-lru; a server that evicts keys can lose the lease record, set noeviction on every server',
@@ -139,7 +157,7 @@ test('an agent that does not run is one line, a hint, and 4', async () => {
   expect(ran).toEqual({
     code: 4,
     out: '',
-    err: 'agentctl: cannot reach the agent (no such socket): /nonexistent/agent.sock\nTry: systemctl status ollama-ha; if it runs with another configuration, name it with --config, or its socket with --socket\n',
+    err: 'agentctl: cannot reach the agent (no such socket): /nonexistent/agent.sock\nTry: systemctl status ollama-ha-agent; if it runs with another configuration, name it with --config, or its socket with --socket\n',
   });
 });
 

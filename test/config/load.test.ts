@@ -139,7 +139,7 @@ describe('a wrong file', () => {
     [
       'a virtual address without prefix length',
       `${minimal}vip: { address: 10.77.0.100, interface: eth0 }`,
-      'vip.address: must be an IPv4 address with its prefix length',
+      'vip.address: must be an IPv4 or IPv6 address with its prefix length',
     ],
     ['a URL that is none', `${minimal}ollama: { url: "127.0.0.1:11434" }`, 'ollama.url: must be a URL'],
     [

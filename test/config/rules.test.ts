@@ -10,6 +10,8 @@ const nodes = (...names: string[]) => names.map((id) => ({ id, address: `10.77.0
 const three = { cluster: { name: 'lab', nodes: nodes('gpu1', 'gpu2', 'gpu3') } };
 const vip = (more: Tree = {}) => ({ vip: { address: '10.77.0.100/24', interface: 'eth0', ...more } });
 
+const several = (...addresses: string[]) => ({ vip: { addresses, interface: 'eth0' } });
+
 // JSON is YAML, so a tree can be given as it is.
 function check(tree: Tree, host = 'gpu1') {
   return parseConfig(JSON.stringify({ ...three, ...tree }), 'agent.yaml', {}, host);
@@ -204,6 +206,28 @@ describe('addresses and ports', () => {
 
   test('the virtual address is nobody’s own', () => {
     expect(problems(vip({ address: '10.77.0.2/24' }))).toEqual(['vip.address: 10.77.0.2 is the own address of gpu2']);
+    expect(problems(several('10.77.0.100/24', '10.77.0.3/24'))).toEqual(['vip.addresses[1]: 10.77.0.3 is the own address of gpu3']);
+  });
+
+  test('several virtual addresses of both families stand in one list, each once', () => {
+    const { vip: found } = config(several('10.77.0.100/24', 'fd77::100/64'));
+    expect(found?.addresses).toEqual(['10.77.0.100/24', 'fd77::100/64']);
+    expect(config(vip()).vip?.addresses).toEqual(['10.77.0.100/24']);
+    expect(problems(several('10.77.0.100/24', 'fd77::100/64', 'FD77:0::100/64'))).toEqual(['vip.addresses[2]: fd77::100 is listed twice']);
+    expect(problems(several('fd77::1/200'))).toEqual([expect.stringContaining('vip.addresses[0]: must be an IPv4 or IPv6 address')]);
+  });
+
+  test('one key names the addresses: neither none nor both', () => {
+    expect(problems({ vip: { interface: 'eth0' } })).toEqual(['vip.address: is missing']);
+    expect(problems(vip({ addresses: ['10.77.0.101/24'] }))).toEqual(['vip.address: stands beside addresses']);
+    // What "config show --defaults" prints is a file again.
+    expect(problems(vip({ addresses: ['10.77.0.100/24'] }))).toEqual([]);
+  });
+
+  test('keepalived needs an address of the family in which the nodes talk, the agent alone does not', () => {
+    const six = several('fd77::100/64');
+    expect(problems(six)).toEqual([expect.stringContaining('vip.address: keepalived talks IPv4 between the nodes')]);
+    expect(problems({ vip: { ...six.vip, driver: 'address' } })).toEqual([]);
   });
 
   test('every listener has its own port', () => {

@@ -1,7 +1,7 @@
 // Three whole cores in one virtual time: one register that answers at once, messages that arrive a millisecond later, addresses that obey.
 import type { CoreConfig } from '../../src/core/config.ts';
-import type { Effect, Input, Turn } from '../../src/core/io.ts';
-import type { Snap } from '../../src/core/lease/types.ts';
+import type { Command, Effect, Input, Turn } from '../../src/core/io.ts';
+import type { LeaseMeta, Snap } from '../../src/core/lease/types.ts';
 import type { Inventory } from '../../src/core/replication/types.ts';
 import type { CoreState } from '../../src/core/state.ts';
 import { createCore, step } from '../../src/core/step.ts';
@@ -48,7 +48,10 @@ export function createCluster(nodes: readonly string[], over: (node: string) => 
   let seq = 0;
   let register: Snap = vacant();
   const events: Event[] = [];
+  let orders = 1000;
   const cutRedis = new Set<string>();
+  /** Nodes that no settings record reaches. */
+  const deaf = new Set<string>();
   const peers = new Map<string, Peer>();
   const now = () => ({ mono, boot: mono, wall: WALL + mono });
   const later = (ms: number, run: () => void) => events.push({ at: mono + ms, seq: seq++, run });
@@ -85,6 +88,7 @@ export function createCluster(nodes: readonly string[], over: (node: string) => 
       case 'send':
         later(1, () => {
           const to = peers.get(effect.to);
+          if (effect.msg.k === 'settings' && deaf.has(effect.to)) return;
           if (to?.alive === true && peer.alive) put(to, { k: 'peer', from: peer.node, msg: effect.msg });
         });
         return;
@@ -138,8 +142,33 @@ export function createCluster(nodes: readonly string[], over: (node: string) => 
     put(peer, { k: 'evidence', evidence: { k: 'tags', status: 200, ms: 1, names: [] } });
   }
 
+  /** A new process of a node that was killed, with links to all that live. */
+  function revive(node: string, more: Partial<CoreConfig> = {}): void {
+    const boot = get(node).state.config.self.boot + 1000;
+    const state = createCore(configOf(node, nodes, { ...over(node), self: { node, boot }, ...more }), now());
+    peers.set(node, { ...get(node), state, turn: step(state, { k: 'tick' }, now()), alive: true, vipOn: false });
+    put(get(node), { k: 'fence', kind: 'nft' });
+    healthy(node);
+    for (const other of peers.values()) {
+      if (other.node === node || !other.alive) continue;
+      put(other, { k: 'link', peer: node, up: true, hard: false });
+      put(get(node), { k: 'link', peer: other.node, up: true, hard: false });
+    }
+  }
+
   return {
     get,
+    revive,
+    /** Puts an order to a node; the answers of all its orders are in `answers`. */
+    order(node: string, command: Command): number {
+      put(get(node), { k: 'command', id: ++orders, command });
+      return orders;
+    },
+    answer: (id: number) =>
+      [...peers.values()].flatMap((p) => p.effects).flatMap((e) => (e.k === 'commandResult' && e.id === id ? [e.result] : []))[0],
+    history: (node: string) => get(node).effects.flatMap((e) => (e.k === 'history' ? [e.entry] : [])),
+    wall: () => WALL + mono,
+    meta: () => JSON.parse(register.meta) as LeaseMeta,
     put: (node: string, input: Input) => put(get(node), input),
     run,
     healthy,
@@ -149,6 +178,7 @@ export function createCluster(nodes: readonly string[], over: (node: string) => 
       for (const peer of peers.values()) if (peer.alive && peer.node !== node) put(peer, { k: 'link', peer: node, up: false, hard: true });
     },
     cutRedis,
+    deaf,
     active: () => [...peers.values()].filter((p) => p.alive && p.turn.desired.vip.on).map((p) => p.node),
     /** Runs until exactly one node is active, at most `ms`; returns its name. */
     elect(ms: number): string {

@@ -22,6 +22,14 @@ test('loss and far addresses are cut in both directions, loopback never', () => 
   ]);
 });
 
+test('loss can be limited to some hosts, and a Redis that is down resets calls instead of swallowing them', () => {
+  expect(cutRules({ lossPercent: 30, lossHosts: ['10.77.0.2'] }, 'input')).toEqual([
+    'iifname "eth0" ip saddr 10.77.0.2 numgen random mod 1000 < 300 drop',
+  ]);
+  expect(cutRules({ redisDown: true }, 'output')).toEqual(['tcp dport 11442 reject with tcp reset']);
+  expect(cutRules({ redisDown: true }, 'input')).toEqual([]);
+});
+
 test('a lab knows its own namespaces and no others', () => {
   expect(labIdOf(namespaceOf('demo', 'gpu1'))).toBe('demo');
   expect(['ohl-a', 'ohl-a-b-c', 'other-a-b', 'ohl-A-b'].map(labIdOf)).toEqual([null, null, null, null]);

@@ -5,7 +5,8 @@ import { clientAddress, namespaceOf } from './names.ts';
 /**
  * What a host is cut from. `redis`: its own calls to any Redis, the local one included, while its Redis still serves others;
  * `redisServer`: others' calls to its Redis; `peers`: gossip and blobs both ways; `clients`: the client host; `vrrp`: protocol 112;
- * `hosts`: everything to and from these addresses; `lossPercent`: share of the packets on eth0 lost, each way.
+ * `redisDown`: as if no Redis listened anywhere: calls from here are reset at once; `hosts`: everything to and from these addresses;
+ * `lossPercent`: share of the packets on eth0 lost, each way, all or only those of `lossHosts`.
  */
 export type Cut = {
   readonly redis?: boolean;
@@ -14,7 +15,9 @@ export type Cut = {
   readonly clients?: boolean;
   readonly vrrp?: boolean;
   readonly hosts?: readonly string[];
+  readonly redisDown?: boolean;
   readonly lossPercent?: number;
+  readonly lossHosts?: readonly string[];
 };
 
 const redisPort = 11442;
@@ -37,12 +40,18 @@ export function cutRules(cut: Cut, direction: (typeof directions)[number]): read
   const addresses = [...(cut.clients ? [clientAddress] : []), ...(cut.hosts ?? [])];
   return [
     ...(cut.redis && !incoming ? [`tcp dport ${redisPort} drop`] : []),
+    ...(cut.redisDown && !incoming ? [`tcp dport ${redisPort} reject with tcp reset`] : []),
     ...(cut.redisServer && incoming ? [`iifname "eth0" tcp dport ${redisPort} drop`] : []),
     ...(cut.peers ? [`tcp dport ${peerPorts} drop`, `tcp sport ${peerPorts} drop`] : []),
     ...(cut.vrrp ? ['meta l4proto 112 drop'] : []),
-    ...(cut.lossPercent ? [`${device} "eth0" ${lossMatch(cut.lossPercent)}drop`] : []),
+    ...(cut.lossPercent ? lossOf(cut, `${device} "eth0"`, far) : []),
     ...addresses.map((address) => `ip ${far} ${address} drop`),
   ];
+}
+
+function lossOf(cut: Cut, device: string, far: 'saddr' | 'daddr'): readonly string[] {
+  const loss = `${lossMatch(cut.lossPercent ?? 0)}drop`;
+  return cut.lossHosts === undefined ? [`${device} ${loss}`] : cut.lossHosts.map((address) => `${device} ip ${far} ${address} ${loss}`);
 }
 
 /** nft refuses a comparison that is always true. */

@@ -6,9 +6,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { must, type Outcome, type RunOptions, run } from './command.ts';
 import type { HostPlan, Kit } from './kit.ts';
 import { monoMs, projectRoot, vipAddress } from './names.ts';
+import { prioritise } from './priority.ts';
 import { order, type SupervisorSpec, type UnitSpec } from './supervisor/protocol.ts';
 import type { ServiceStatus } from './supervisor/service.ts';
 import { killAll, signal } from './teardown.ts';
+
+// A service manager is not kept waiting by what it manages.
+const supervisorNice = -15;
 
 /** A service of a host. Signals go to the process itself and, for keepalived, its child. */
 export type ServiceHandle = {
@@ -92,6 +96,7 @@ async function boot(plan: HostPlan, kit: Kit, units: readonly UnitSpec[], socket
   const child = spawn('ip', argv, { cwd: '/', detached: true, stdio: ['ignore', log, log] });
   closeSync(log);
   child.unref();
+  prioritise(child.pid, supervisorNice);
   await listening(socket, 10_000);
 }
 

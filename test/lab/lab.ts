@@ -8,8 +8,9 @@ import { type Cut, setCut } from './filter.ts';
 import { type Host, type MadeHost, makeHost } from './host.ts';
 import type { HostPlan, Kit } from './kit.ts';
 import { checkLabId, clientAddress, clientName, dataRoot, macOf, monoMs, namespaceOf, nodeAt, runRoot } from './names.ts';
-import { buildNetwork, setCable, setRate } from './network.ts';
+import { buildNetwork, setCable, setPort, setRate } from './network.ts';
 import { type Prober, type ProberOptions, startProber } from './prober/prober.ts';
+import { makeRunDirectory } from './run-files.ts';
 import { destroyAtExit, destroyLab, forgetAtExit } from './teardown.ts';
 
 /** What to build. `hostAliases`: more `ADDRESS NAME` lines for every host's /etc/hosts. */
@@ -40,6 +41,9 @@ export type Lab = AsyncDisposable & {
   reviveHost(host: Host): Promise<void>;
   linkDown(host: Host): Promise<number>;
   linkUp(host: Host): Promise<number>;
+  /** Nothing reaches or leaves the host any more, or it does again; the host's carrier stays. */
+  shutPort(host: Host): Promise<number>;
+  openPort(host: Host): Promise<number>;
   /** Replaces the host's cuts; `{}` heals all. */
   cut(host: Host, cut: Cut): Promise<number>;
   /** Limits what reaches the host, bits per second; null = no limit. */
@@ -56,6 +60,7 @@ export async function createLab(options: LabOptions): Promise<Lab> {
   checkLabId(options.id);
   if (process.getuid?.() !== 0) throw new Error('a lab needs root: network namespaces, nftables and keepalived');
   destroyLab(options.id);
+  makeRunDirectory(options.id);
   destroyAtExit(options.id);
   try {
     return await build(options);
@@ -138,6 +143,8 @@ function labOf(id: string, made: readonly MadeHost[]): Lab {
     },
     linkDown: (host) => timed(() => setCable(id, host.name, 'down')),
     linkUp: (host) => timed(() => setCable(id, host.name, 'up')),
+    shutPort: (host) => timed(() => setPort(id, host.name, 'shut')),
+    openPort: (host) => timed(() => setPort(id, host.name, 'open')),
     cut: (host, cut) => timed(() => setCut(id, host.name, cut)),
     rate: (host, bitsPerSecond) => timed(() => setRate(id, host.name, bitsPerSecond)),
     clockStep: (host, offsetMs) => {

@@ -29,6 +29,11 @@ export async function setCable(id: string, host: string, state: 'up' | 'down'): 
   await must(['ip', '-n', namespaceOf(id, switchName), 'link', 'set', host, state]);
 }
 
+/** Shuts or opens a host's port of the bridge: nothing passes, yet the host keeps its carrier, as behind a broken switch. */
+export async function setPort(id: string, host: string, state: 'open' | 'shut'): Promise<void> {
+  await must(['bridge', '-n', namespaceOf(id, switchName), 'link', 'set', 'dev', host, 'state', state === 'open' ? '3' : '0']);
+}
+
 /** Limits what the network delivers to a host (tbf on its bridge port); null removes the limit. */
 export async function setRate(id: string, host: string, bitsPerSecond: number | null): Promise<void> {
   const device = ['tc', '-n', namespaceOf(id, switchName), 'qdisc'];

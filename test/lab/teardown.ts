@@ -5,6 +5,7 @@ import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { trySync } from './command.ts';
 import { dataRoot, labIdOf, monoMs, runRoot } from './names.ts';
+import { freeRunDirectory } from './run-files.ts';
 
 const killDeadlineMs = 10_000;
 
@@ -23,6 +24,7 @@ export function destroyLab(id: string): void {
     trySync(['ip', 'netns', 'del', namespace]);
     rmSync(`/etc/netns/${namespace}`, { recursive: true, force: true });
   }
+  freeRunDirectory(id);
   for (const root of [runRoot, dataRoot]) {
     rmSync(join(root, id), { recursive: true, force: true });
     removeIfEmpty(root);

@@ -6,8 +6,8 @@
 import type { Now } from '../types.ts';
 import { askFailsafe } from './failsafe.ts';
 import { ripeAt } from './observe.ts';
-import { type Active, bits, type Claiming, type Draft, type Round, type Skew, takeNonce, takeOps } from './state.ts';
 import { settleRoster } from './roster.ts';
+import { type Active, bits, type Claiming, type Draft, type Round, type Skew, takeNonce, takeOps } from './state.ts';
 import { majorityOf, waitMs } from './timing.ts';
 import type { ScriptCode, YieldCause } from './types.ts';
 

@@ -44,6 +44,27 @@ export function holderSeen(s: LeaseState, now: Now): HolderSeen | null {
   return null;
 }
 
+/** The roster this node goes by; before any record named one, the configured one. */
+export function rosterNow(s: Pick<LeaseState, 'roster'>, configured: readonly NodeId[]): readonly NodeId[] {
+  return s.roster?.nodes ?? configured;
+}
+
+/**
+ * True when a majority of records has not changed for so long that their owner can no longer be active, or nobody owns them. False while the
+ * servers cannot be read, or an owner may still be at work.
+ */
+export function holderGone(s: LeaseState, now: Now): boolean {
+  if (s.phase.tag === 'active' && !s.phase.lapsed) return false;
+  let quiet = 0;
+  s.servers.forEach((seen, i) => {
+    if (seen === null || (s.failing & (1 << i)) !== 0) return;
+    const { ttlMs, lockDelayMs } = seen.meta;
+    const free = seen.snap.o === '' || seen.snap.rel === '1';
+    if (free || now.mono - seen.recSince > waitMs(Math.max(ttlMs, s.config.ttlMs) + lockDelayMs, s.config.driftPpm)) quiet++;
+  });
+  return quiet >= majorityOf(s.config.servers);
+}
+
 /** How long this process is too young to claim anything; 0 = old enough. Measured from its first majority of replies. */
 export function youngMsOf(s: LeaseState, now: Now): number {
   const since: number[] = [];

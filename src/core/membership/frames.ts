@@ -2,9 +2,8 @@
 import type { NodeId } from '../types.ts';
 import { absorb, admit, alarm, learn } from './learn.ts';
 import { PROTOCOL, PROTOCOL_MIN, plausible, silenceLimitMs, TABLE_GAP_MS, TABLE_PEER_GAP_MS, UPDATES_IN_MAX } from './limits.ts';
-import { predecessorsOf, rotationIntervalMs } from './ring.ts';
-import { hurry } from './spread.ts';
-import { currentDigest, type Draft, liveNames, type Peer, patch } from './state.ts';
+import { addressOfRival, hurry } from './spread.ts';
+import { currentDigest, currentRing, type Draft, type Peer, patch } from './state.ts';
 import { acquitted } from './suspicion.ts';
 import type { Frame } from './types.ts';
 
@@ -46,15 +45,16 @@ function creditFrame(d: Draft, from: NodeId, frame: Frame): void {
     heardAt: d.now,
     heardSeq: frame.seq,
     frame,
-    reaped: false,
+    // A node that left may go on speaking; forgotten it stays forgotten.
+    reaped: peer.reaped && frame.leaving,
     jitterMs: counted ? peer.jitterMs + (Math.min(lateMs, 2_000) - peer.jitterMs) / 8 : peer.jitterMs,
     rttMs: roundTrip(d, peer.rttMs, frame),
   });
 }
 
 function intervalOf(d: Draft, from: NodeId): number {
-  const live = liveNames(d.peers);
-  return predecessorsOf(d.config.node, live).has(from) ? d.config.heartbeatMs : rotationIntervalMs(live.length);
+  const { speakers, restMs } = currentRing(d);
+  return speakers.has(from) ? d.config.heartbeatMs : restMs;
 }
 
 function roundTrip(d: Draft, before: number | null, frame: Frame): number | null {
@@ -69,7 +69,7 @@ function onRival(d: Draft, peer: Peer, frame: Frame): void {
   patch(d, peer.node, { rival: { boot: frame.boot, inc: frame.inc, at: d.now } });
   hurry(d);
   const freshMs = silenceLimitMs(d.config.heartbeatMs, peer.jitterMs, 0);
-  if (d.now - peer.heardAt <= freshMs) alarm(d, peer.node, frame.boot, peer.address);
+  if (d.now - peer.heardAt <= freshMs) alarm(d, peer.node, frame.boot, addressOfRival(peer, frame.boot));
 }
 
 /** It speaks but does not know that it is accused: tell it now. */

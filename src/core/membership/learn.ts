@@ -84,7 +84,14 @@ function isOther(d: Draft, name: NodeId, target: NodeId): boolean {
 
 function learnAddress(d: Draft, peer: Peer, update: MemberUpdate, claim: MemberRecord): void {
   if (update.address === '' || update.address === peer.address || compareAge(claim, peer.record) < 0) return;
-  if (update.by === update.node || peer.address === '') patch(d, peer.node, { address: update.address, dialledAt: -Infinity });
+  if (update.by === update.node || peer.address === '')
+    patch(d, peer.node, { address: update.address, dialledAt: -Infinity, former: formerOf(peer, claim) });
+}
+
+/** A newer process replaces the known one: remember where that one listens. */
+function formerOf(peer: Peer, claim: MemberRecord): Peer['former'] {
+  const { boot } = peer.record;
+  return boot === 0 || claim.boot === boot || peer.former?.boot === boot ? peer.former : { boot, address: peer.address };
 }
 
 /** Fields that a new incarnation resets: old accusations are void; a new process also starts counting anew. */
@@ -92,7 +99,16 @@ function renewed(d: Draft, peer: Peer, record: MemberRecord, firsthand: boolean)
   const graceMs = firsthand || peer.linked ? 0 : GRACE_MS;
   const again: Partial<Peer> = { ownSince: null, softSince: null, agreedAt: null, probe: null, reaped: false, baseAt: d.now + graceMs };
   if (record.boot === peer.record.boot) return again;
-  return { ...again, heardAt: -Infinity, provenAt: -Infinity, heardSeq: 0, jitterMs: 0, rttMs: null, frame: null };
+  return {
+    ...again,
+    former: formerOf(peer, record),
+    heardAt: -Infinity,
+    provenAt: -Infinity,
+    heardSeq: 0,
+    jitterMs: 0,
+    rttMs: null,
+    frame: null,
+  };
 }
 
 function endedFields(d: Draft, before: Peer, record: MemberRecord): Partial<Peer> {

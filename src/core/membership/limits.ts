@@ -9,6 +9,8 @@ export const PROTOCOL_MIN = 1;
 export const ALL_TO_ALL_MAX = 16;
 /** Beyond it: heartbeats go to this many ring successors ... */
 export const RING_SUCCESSORS = 8;
+/** ... to the active and two heirs ... */
+export const HUBS_MAX = 3;
 /** ... and once per ROTATION_MS to this many of the others, in turn. */
 export const ROTATION_BATCH = 8;
 /** See ROTATION_BATCH. */

@@ -9,7 +9,7 @@
 import type { NodeId, Now } from '../types.ts';
 import { exchange, onFrame } from './frames.ts';
 import { admit, learn } from './learn.ts';
-import { DIAL_MS, PEERS_MAX, silenceLimitMs, TABLE_MS } from './limits.ts';
+import { ALL_TO_ALL_MAX, DIAL_MS, HUBS_MAX, PEERS_MAX, silenceLimitMs, TABLE_MS } from './limits.ts';
 import { nextRandom } from './random.ts';
 import { beatWhenDue, hurry, tell } from './spread.ts';
 import {
@@ -54,6 +54,7 @@ export function createMembership(config: MembershipConfig, now: Now, seed: numbe
     nextBeatAt: now.mono,
     rotateAt: now.mono,
     rotation: 0,
+    hubs: [],
     nextTableAt: now.mono + TABLE_MS,
     tableAt: -Infinity,
     quietUntil: now.mono,
@@ -61,6 +62,7 @@ export function createMembership(config: MembershipConfig, now: Now, seed: numbe
     spread: new Map(),
     peers: new Map(known.map(({ node, address }) => [node, newPeer(node, address, true, now.mono)])),
     digest: 0,
+    ring: null,
     refused: 0,
     alarmedAt: -Infinity,
   };
@@ -75,6 +77,21 @@ export function stepMembership(state: MembershipState, input: MembershipInput, n
   return finish(d);
 }
 
+/**
+ * Names the nodes that shall hear everybody, for the rounds from now on; at most HUBS_MAX count. Only senders use it: a node that takes itself
+ * for a hub before the others do must not expect their heartbeats.
+ */
+export function withHubs(state: MembershipState, hubs: readonly NodeId[]): MembershipState {
+  const named = hubs.filter((node) => node !== state.config.node).slice(0, HUBS_MAX);
+  const same = named.length === state.hubs.length && named.every((node, i) => node === state.hubs[i]);
+  return same ? state : { ...state, hubs: named };
+}
+
+/** More nodes than may all speak to all. */
+export function isLarge(state: MembershipState): boolean {
+  return state.peers.size >= ALL_TO_ALL_MAX;
+}
+
 /** This node leaves: it says so in a last round, and refutes nothing any more. The caller closes its streams afterwards. */
 export function leaving(state: MembershipState, now: Now): MembershipStep {
   const d = draftOf(state, now);
@@ -85,9 +102,16 @@ export function leaving(state: MembershipState, now: Now): MembershipStep {
   return finish(d);
 }
 
+// Asked for several times in every turn, and states are never changed: made once for each.
+const membersMade = new WeakMap<MembershipState['peers'], readonly Member[]>();
+
 /** Every peer known here, tombstones excluded, this node excluded. A peer that was never heard is `dead` with heardAt -Infinity. */
 export function membersOf(state: MembershipState): readonly Member[] {
-  return [...state.peers.values()].filter((peer) => !peer.reaped).map(memberOf);
+  const made = membersMade.get(state.peers);
+  if (made !== undefined) return made;
+  const members = [...state.peers.values()].filter((peer) => !peer.reaped).map(memberOf);
+  membersMade.set(state.peers, members);
+  return members;
 }
 
 /** The table as gossiped, this node included. */
@@ -142,15 +166,32 @@ function take(d: Draft, input: MembershipInput): void {
     case 'dialled':
       onDialled(d, input.target, input.ok);
       break;
+    case 'forget':
+      onForget(d, input.node);
+      break;
     case 'stall':
       onStall(d);
+      break;
+    case 'stalling':
+      suspendVerdicts(d);
       break;
   }
 }
 
+function onForget(d: Draft, node: NodeId): void {
+  const state = d.peers.get(node)?.record;
+  if (state === undefined || (state.boot > 0 && state.state !== 'dead' && state.state !== 'left')) return;
+  patch(d, node, { reaped: true, frame: null, order: [], rival: null, shown: 'unknown' });
+  d.dirty = true;
+}
+
 function onStall(d: Draft): void {
-  d.quietUntil = Math.max(d.quietUntil, d.now + d.config.heartbeatMs);
+  suspendVerdicts(d);
   doubtSelf(d);
+}
+
+function suspendVerdicts(d: Draft): void {
+  d.quietUntil = Math.max(d.quietUntil, d.now + d.config.heartbeatMs);
 }
 
 function onLink(d: Draft, node: NodeId, up: boolean, hard: boolean): void {

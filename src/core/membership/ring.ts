@@ -1,23 +1,28 @@
-// Who hears whom. Up to 16 nodes everyone hears everyone; beyond, each node sends to its ring successors and, in turn, to the rest.
+// Who hears whom. Up to 16 nodes everyone hears everyone; beyond, each node sends to its ring successors, to the hubs (the active and its
+// heirs, named by the composition) and, in turn, to the rest.
 import type { NodeId } from '../types.ts';
 import { ALL_TO_ALL_MAX, RING_SUCCESSORS, ROTATION_BATCH, ROTATION_MS } from './limits.ts';
 import { byName } from './merge.ts';
 
-/** The nodes after `self` on the ring of names, at most RING_SUCCESSORS; all others when they are few. */
-export function successorsOf(self: NodeId, others: readonly NodeId[]): readonly NodeId[] {
-  if (others.length < ALL_TO_ALL_MAX) return others;
-  return around(self, others).slice(0, RING_SUCCESSORS);
-}
+/** The live others, and what follows from them for one node. */
+export type Ring = {
+  /** In the order in which they were learned. */
+  readonly live: readonly NodeId[];
+  /** Who is sent every heartbeat: the nodes after this one on the ring of names, or all when they are few. */
+  readonly successors: readonly NodeId[];
+  /** Who sends this node every heartbeat. */
+  readonly speakers: ReadonlySet<NodeId>;
+  /** How often another node comes round, ms. */
+  readonly restMs: number;
+};
 
-/** The nodes that send to `self` at every heartbeat. */
-export function predecessorsOf(self: NodeId, others: readonly NodeId[]): ReadonlySet<NodeId> {
-  if (others.length < ALL_TO_ALL_MAX) return new Set(others);
-  return new Set(around(self, others).slice(-RING_SUCCESSORS));
-}
-
-/** How often a node that is no predecessor comes round, ms. */
-export function rotationIntervalMs(others: number): number {
-  return Math.max(1, Math.ceil((others - RING_SUCCESSORS) / ROTATION_BATCH)) * ROTATION_MS;
+/** The ring as `self` sees it. `known` is returned when nothing changed: most steps change nobody's life. */
+export function ringOf(self: NodeId, live: readonly NodeId[], known: Ring | null): Ring {
+  if (known !== null && known.live.length === live.length && live.every((name, i) => name === known.live[i])) return known;
+  const restMs = Math.max(1, Math.ceil((live.length - RING_SUCCESSORS) / ROTATION_BATCH)) * ROTATION_MS;
+  if (live.length < ALL_TO_ALL_MAX) return { live, successors: live, speakers: new Set(live), restMs };
+  const round = around(self, live);
+  return { live, successors: round.slice(0, RING_SUCCESSORS), speakers: new Set(round.slice(-RING_SUCCESSORS)), restMs };
 }
 
 function around(self: NodeId, others: readonly NodeId[]): readonly NodeId[] {

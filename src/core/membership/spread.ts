@@ -12,8 +12,7 @@ import {
   UPDATES_OUT_MAX,
 } from './limits.ts';
 import { nextRandom } from './random.ts';
-import { successorsOf } from './ring.ts';
-import { ageMs, countLive, currentDigest, type Draft, liveNames, type Peer, selfUpdate, updateOf } from './state.ts';
+import { ageMs, countLive, currentDigest, currentRing, type Draft, type Peer, selfUpdate, updateOf } from './state.ts';
 import type { MemberUpdate } from './types.ts';
 
 const RIVAL_FRESH_MS = 2_000;
@@ -63,9 +62,9 @@ export function beatWhenDue(d: Draft): void {
 /** Linked peers whose turn it is. */
 function targetsOf(d: Draft): readonly Peer[] {
   const linked = [...d.peers.values()].filter((peer) => peer.linked);
-  const live = liveNames(d.peers);
+  const { live, successors } = currentRing(d);
   if (live.length < ALL_TO_ALL_MAX) return linked;
-  const always = new Set(successorsOf(d.config.node, live));
+  const always = new Set([...successors, ...d.hubs]);
   const rest = linked.filter((peer) => !always.has(peer.node));
   return [...linked.filter((peer) => always.has(peer.node)), ...rotate(d, rest)];
 }
@@ -105,8 +104,14 @@ function personal(d: Draft, peer: Peer): readonly MemberUpdate[] {
   const rival = peer.rival !== null && d.now - peer.rival.at < RIVAL_FRESH_MS ? peer.rival : null;
   if (boot > 0 && (rival !== null || state === 'suspect' || state === 'dead')) lines.push(updateOf(peer, d.config.node, d.now));
   if (rival !== null) {
-    const { node, address } = peer;
+    const { node } = peer;
+    const address = addressOfRival(peer, rival.boot);
     lines.push({ node, boot: rival.boot, inc: rival.inc, state: 'alive', by: d.config.node, ageMs: ageMs(d.now, rival.at), address });
   }
   return lines;
+}
+
+/** Where the older one of two processes under a name listens; '' = never heard. */
+export function addressOfRival(peer: Peer, boot: number): string {
+  return peer.former?.boot === boot ? peer.former.address : '';
 }

@@ -1,7 +1,8 @@
 // The machine's state, and the working copy one step writes into. The copy never leaves the step.
 import type { NodeId, Now } from '../types.ts';
 import { digestOf } from './digest.ts';
-import { byName, type MemberRecord, NEVER_HEARD } from './merge.ts';
+import { type MemberRecord, NEVER_HEARD } from './merge.ts';
+import { type Ring, ringOf } from './ring.ts';
 import type { Frame, Member, MemberState, MembershipConfig, MembershipEffect, MemberUpdate } from './types.ts';
 
 /** A running round of probes of one suspect. */
@@ -42,6 +43,8 @@ export type Peer = {
   readonly reaped: boolean;
   /** An older process that speaks under the same name while this one is alive. */
   readonly rival: { readonly boot: number; readonly inc: number; readonly at: number } | null;
+  /** Where the process before the newest one listened: what a newcomer under its name must be told. */
+  readonly former: { readonly boot: number; readonly address: string } | null;
   readonly alarmedAt: number;
 };
 
@@ -63,6 +66,8 @@ export type MembershipState = {
   readonly nextBeatAt: number;
   readonly rotateAt: number;
   readonly rotation: number;
+  /** Nodes that hear everybody at every heartbeat beyond ALL_TO_ALL_MAX: the active and its heirs. */
+  readonly hubs: readonly NodeId[];
   readonly nextTableAt: number;
   readonly tableAt: number;
   /** No verdict before this time. */
@@ -71,6 +76,8 @@ export type MembershipState = {
   readonly spread: ReadonlyMap<string, Spread>;
   readonly peers: ReadonlyMap<NodeId, Peer>;
   readonly digest: number;
+  /** Follows from the peers; kept because it rarely changes. */
+  readonly ring: Ring | null;
   /** Members refused because the table was full. */
   readonly refused: number;
   readonly alarmedAt: number;
@@ -128,6 +135,7 @@ export function newPeer(node: NodeId, address: string, fixed: boolean, now: numb
     endedAt: -Infinity,
     reaped: false,
     rival: null,
+    former: null,
     alarmedAt: -Infinity,
   };
 }
@@ -211,10 +219,10 @@ export function ageMs(now: number, at: number): number {
   return Math.min(0xffff_ffff, Math.max(0, Math.round(now - at)));
 }
 
-/** Live peers by name. */
-export function liveNames(peers: ReadonlyMap<NodeId, Peer>): NodeId[] {
-  return [...peers.values()]
-    .filter(isLive)
-    .map((peer) => peer.node)
-    .sort(byName);
+/** The ring as it stands now. */
+export function currentRing(d: Draft): Ring {
+  const live: NodeId[] = [];
+  for (const peer of d.peers.values()) if (isLive(peer)) live.push(peer.node);
+  d.ring = ringOf(d.config.node, live, d.ring);
+  return d.ring;
 }

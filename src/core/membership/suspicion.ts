@@ -4,12 +4,12 @@
 import type { NodeId } from '../types.ts';
 import { AGREED_MS, ALONE_MS, LHM_CLEAN_MS, LHM_MAX, PROBE_MS, PROBE_VIAS, REAP_MS, silenceLimitMs } from './limits.ts';
 import { sample } from './random.ts';
-import { predecessorsOf, rotationIntervalMs } from './ring.ts';
+import type { Ring } from './ring.ts';
 import { hurry, tell } from './spread.ts';
-import { countLive, type Draft, liveNames, type Peer, patch } from './state.ts';
+import { currentRing, type Draft, type Peer, patch } from './state.ts';
 
-/** What all verdicts of one pass share. */
-type Court = { readonly n: number; readonly speakers: ReadonlySet<NodeId>; readonly restMs: number };
+/** What all verdicts of one pass share: nobody's life changes within it but by its own verdicts. */
+type Court = Pick<Ring, 'speakers' | 'restMs'> & { readonly n: number };
 
 /** Judges every peer; returns when the next verdict may fall due. */
 export function judgeAll(d: Draft): number {
@@ -18,12 +18,8 @@ export function judgeAll(d: Draft): number {
     d.lhm -= 1;
     d.lhmAt = d.now;
   }
-  const live = liveNames(d.peers);
-  const court: Court = {
-    n: countLive(d.peers),
-    speakers: predecessorsOf(d.config.node, live),
-    restMs: rotationIntervalMs(live.length),
-  };
+  const { live, speakers, restMs } = currentRing(d);
+  const court: Court = { n: live.length + 1, speakers, restMs };
   let next = d.lhm > 0 ? d.lhmAt + LHM_CLEAN_MS : Infinity;
   for (const node of [...d.peers.keys()]) next = Math.min(next, judge(d, node, court));
   return next;

@@ -1,5 +1,5 @@
 // Membership's vocabulary: what a heartbeat carries, what is believed of a peer, the machine's inputs and orders.
-import type { NodeId, Role } from '../types.ts';
+import type { Enforcer, NodeId, Role } from '../types.ts';
 
 /** State of a member. At equal incarnation a later word wins: alive < suspect < dead < left. */
 export type MemberState = 'alive' | 'suspect' | 'dead' | 'left';
@@ -30,6 +30,10 @@ export type LeaseView = {
   /** How the holder came to it, and from whom; '' when unknown. Every node's history takes it from here. */
   readonly cause: string;
   readonly from: NodeId | '';
+  /** Who ordered it; '' = nobody. */
+  readonly by: string;
+  /** From the holder itself, in its first seconds: how long each phase of the move took; else empty. */
+  readonly phasesMs: Readonly<Record<string, number>>;
 };
 
 /** What a node states about itself; the input of ranking and of status. */
@@ -51,13 +55,18 @@ export type NodeView = {
   readonly load: number;
   readonly loopLagMs: number;
   readonly lhm: number;
-  /** Enforcer proven here: nft, script, none. */
-  readonly fence: 'nft' | 'script' | 'none';
+  /** Enforcer proven here. */
+  readonly fence: Enforcer;
   readonly vip: 'none' | 'present' | 'absent' | 'unknown';
   /** MAC of the interface that would carry the address; '' = none. */
   readonly mac: string;
+  /** MACs that answered for the address when this node last saw any answer, and how long ago; empty = none under this holder. */
+  readonly wireMacs: readonly string[];
+  readonly wireAgeMs: number;
   /** It may not claim before this long; 0 = old enough. */
   readonly youngMs: number;
+  /** It lost the role so often lately that it stands behind the others for this long; 0 = it does not. */
+  readonly backoffMs: number;
   /** Reasons, in words, why it may not take over now. */
   readonly vetoes: readonly string[];
   readonly version: string;
@@ -85,6 +94,9 @@ export type Frame = {
   readonly leaving: boolean;
   readonly inventoryVersion: number;
   readonly serversReached: number;
+  /** Version and hash of the settings record the sender holds. */
+  readonly settingsVersion: number;
+  readonly settingsHash: number;
 };
 
 /** Facts for membership. */
@@ -100,8 +112,12 @@ export type MembershipInput =
   | { readonly k: 'probed'; readonly target: NodeId; readonly via: NodeId; readonly ack: boolean | null }
   /** A fresh direct TCP connect to `target` by our own driver. */
   | { readonly k: 'dialled'; readonly target: NodeId; readonly ok: boolean }
+  /** A dead or left node is to be forgotten: its row goes, a tombstone stays. Ignored while it lives. */
+  | { readonly k: 'forget'; readonly node: NodeId }
   /** The main loop woke late by `lateMs`, and waiting socket reads have been handled since. */
-  | { readonly k: 'stall'; readonly lateMs: number };
+  | { readonly k: 'stall'; readonly lateMs: number }
+  /** The main loop woke late, and waiting socket reads have not been handled yet. */
+  | { readonly k: 'stalling' };
 
 /** Orders of membership. */
 export type MembershipEffect =

@@ -19,8 +19,8 @@ export type PlanArgs = {
 /** Plans one round. The same arguments give the same plan, whatever the order of the inventories' models. */
 export function planReplication(args: PlanArgs): ReplicationPlan {
   const { own, active, policy } = args;
-  if (own.refused !== null) return blockedPlan(`this node's store: ${own.refused}`);
-  if (active.inventory.refused !== null) return blockedPlan(`the store of ${active.node}: ${active.inventory.refused}`);
+  if (own.refused !== null) return emptyPlan(`this node's store: ${own.refused}`);
+  if (active.inventory.refused !== null) return emptyPlan(`the store of ${active.node}: ${active.inventory.refused}`);
 
   const required = requiredKeys(policy);
   const takes = (model: StoreModel) => model.complete && selected(displayName(model.path), caseKey(model.path), policy, required);
@@ -30,7 +30,7 @@ export function planReplication(args: PlanArgs): ReplicationPlan {
   const behind = allowed.filter((model) => !holds(local.get(model.path), model));
 
   return {
-    fetch: byUrgency(behind, required).map((model) => orderFor(model, args)),
+    fetch: byUrgency(behind, required).map((model) => orderFor(model, args, required)),
     conflicts: conflictsIn(behind, local),
     extra: extraOf(own, active.inventory),
     refused,
@@ -41,17 +41,23 @@ export function planReplication(args: PlanArgs): ReplicationPlan {
   };
 }
 
-function blockedPlan(reason: string): ReplicationPlan {
+function emptyPlan(blocked: string | null): ReplicationPlan {
   return {
     fetch: [],
     conflicts: [],
     extra: [],
     refused: [],
-    blocked: reason,
+    blocked,
     bytesBehind: 0,
     modelsComplete: 0,
     modelsTotal: 0,
   };
+}
+
+/** True for a model that takes part in replication without being required: one that may also be removed as the active removes it. */
+export function isOptional(path: ModelPath, policy: ReplicationPolicy): boolean {
+  const required = requiredKeys(policy);
+  return !required.has(caseKey(path)) && selected(displayName(path), caseKey(path), policy, required);
 }
 
 function requiredKeys(policy: ReplicationPolicy): ReadonlySet<string> {
@@ -118,13 +124,34 @@ function byUrgency(models: readonly StoreModel[], required: ReadonlySet<string>)
   return [...models].sort((a, b) => rank(a) - rank(b) || a.sizeBytes - b.sizeBytes || compare(a.path, b.path));
 }
 
-function orderFor(model: StoreModel, args: PlanArgs): FetchModel {
-  const others = [...args.peers]
-    .filter(([node, inventory]) => node !== args.active.node && inventory.refused === null && offers(inventory, model))
+function orderFor(model: StoreModel, args: PlanArgs, required: ReadonlySet<string>): FetchModel {
+  const from = args.active.node;
+  const others = holders(args.peers, model).filter((node) => node !== from);
+  const order = { path: model.path, manifestDigest: model.manifestDigest, from, sources: [from, ...others], epoch: args.active.epoch };
+  return required.has(caseKey(model.path)) ? { ...order, required: true } : order;
+}
+
+/** Nodes that hold exactly this model, complete, in plain order. */
+function holders(peers: ReadonlyMap<NodeId, Inventory>, model: StoreModel): readonly NodeId[] {
+  return [...peers]
+    .filter(([, inventory]) => inventory.refused === null && offers(inventory, model))
     .map(([node]) => node)
     .sort(compare);
-  const from = args.active.node;
-  return { path: model.path, manifestDigest: model.manifestDigest, from, sources: [from, ...others], epoch: args.active.epoch };
+}
+
+/**
+ * What the active repairs from its peers: blobs of its own models that are missing or corrupt, as long as a peer holds the same manifest
+ * complete. Its manifests are never touched: nobody writes to the one writer (S4).
+ */
+export function planRepair(own: Inventory, peers: ReadonlyMap<NodeId, Inventory>, epoch: number): ReplicationPlan | null {
+  if (own.refused !== null) return null;
+  const fetch = byPath(own.models).flatMap((model): readonly FetchModel[] => {
+    const sources = model.complete || unfit(model) !== null ? [] : holders(peers, model);
+    const [from] = sources;
+    if (from === undefined) return [];
+    return [{ path: model.path, manifestDigest: model.manifestDigest, from, sources, epoch, blobsOnly: true }];
+  });
+  return fetch.length === 0 ? null : { ...emptyPlan(null), fetch };
 }
 
 function offers(inventory: Inventory, model: StoreModel): boolean {

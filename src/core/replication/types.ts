@@ -40,6 +40,21 @@ export type FetchModel = {
   readonly sources: readonly NodeId[];
   /** Epoch under which the source acts; a newer one voids the order. */
   readonly epoch: number;
+  /** Copied also outside the schedule window. */
+  readonly required?: true;
+  /** The manifest is here and stays as it is: only blobs that are missing or corrupt are fetched. */
+  readonly blobsOnly?: true;
+};
+
+/** Remove one model here, as the active did. The manifest must still be this one. */
+export type RemoveModel = { readonly path: ModelPath; readonly manifestDigest: Sha256; readonly epoch: number };
+
+/** Whether and how fast deletions are followed. */
+export type DeletionPolicy = {
+  readonly follow: boolean;
+  /** From the deletion on the active to the one here, ms. */
+  readonly graceMs: number;
+  readonly maxPerPass: number;
 };
 
 /** A model of the active that is not taken over, and why. */

@@ -8,8 +8,9 @@ import type { NodeId } from '../types.ts';
 import type { Maintenance, Schedule, Settings, SettingsChange } from './types.ts';
 
 /** Longest name of an operator. */
-export const BY_MAX = 64;
-const MAINTENANCE_MAX = 256;
+export const BY_MAX = 40;
+/** Nodes in maintenance at once: with this many the record still fits into one message of the wire. */
+export const MAINTENANCE_MAX = 64;
 const TEXT_MAX = 65_536;
 // A version counts operators' changes: more than this was never counted up, and would leave no room above it.
 const VERSION_MAX = 2 ** 48;

@@ -5,8 +5,8 @@ export type KeepalivedOptions = {
   readonly node: { readonly id: string; readonly address: string };
   /** All nodes of the cluster, this one included or not. */
   readonly nodes: readonly { readonly id: string; readonly address: string }[];
-  /** The virtual address with its prefix length. */
-  readonly vip: string;
+  /** The virtual addresses with their prefix lengths; at least one of the family of the node's address. */
+  readonly vips: readonly string[];
   readonly interface: string;
   readonly virtualRouterId: number;
   /** The agent's run directory. */
@@ -35,30 +35,67 @@ export function vipDirOf(runDir: string): string {
   return `${runDir}/vip`;
 }
 
-/** Renders the file. Throws a RangeError for host names, and when the node's address and the virtual one are not of one family. */
+/**
+ * Renders one whole file. Throws a RangeError for host names, for nodes of both families, and when no virtual address is of the family of the
+ * nodes'.
+ */
 export function renderKeepalived(options: KeepalivedOptions): string {
-  for (const node of [options.node, ...options.nodes]) {
+  return [headOf(options), globals(options), renderInstance(options)].join('\n');
+}
+
+/** The part that an operator's own keepalived.conf can include: everything but `global_defs`. Throws as renderKeepalived. */
+export function renderIncluded(options: KeepalivedOptions): string {
+  return [headOf(options), renderInstance(options)].join('\n');
+}
+
+/** A keepalived.conf that holds nothing but our `global_defs`, and includes the other part from `file`. */
+export function renderMain(options: KeepalivedOptions, file: string): string {
+  return `${headOf(options)}\n${globals(options)}\ninclude ${file}\n`;
+}
+
+/** What an operator's own `global_defs` must hold for the included part, line by line. */
+export function requiredGlobals(options: Pick<KeepalivedOptions, 'runDir' | 'user'>): readonly string[] {
+  return [
+    'enable_script_security',
+    `vrrp_notify_fifo ${fifoOf(options.runDir)} ${options.user} ${options.user}`,
+    'vrrp_notify_priority_changes true',
+    'vrrp_rt_priority 50',
+  ];
+}
+
+/** First words of every file that we wrote, and so may write again. */
+export const OURS = '# Written by "agentctl keepalived';
+
+function headOf(options: KeepalivedOptions): string {
+  return `${OURS}" for node ${options.node.id}; do not edit. The same on every node but for router_id and the addresses.`;
+}
+
+function renderInstance(options: KeepalivedOptions): string {
+  const places = [options.node, ...options.nodes];
+  for (const node of places) {
     if (!IP_ADDRESS.test(node.address)) throw new RangeError(`keepalived needs IP addresses, and node ${node.id} has ${node.address}`);
   }
-  if (options.vip.includes(':') !== options.node.address.includes(':')) {
-    throw new RangeError(`vip.address ${options.vip} and node.address ${options.node.address} must be of the same family (IPv4 or IPv6)`);
+  const v6 = options.node.address.includes(':');
+  const other = places.find((node) => node.address.includes(':') !== v6);
+  if (other !== undefined) {
+    throw new RangeError(`keepalived talks one family: ${options.node.id} has ${options.node.address}, ${other.id} has ${other.address}`);
   }
-  return [globals(options), tracks(options), instance(options)].join('\n');
+  if (!options.vips.some((vip) => vip.includes(':') === v6)) {
+    const family = v6 ? 'IPv6' : 'IPv4';
+    throw new RangeError(
+      `keepalived needs a virtual address of the family of the nodes' addresses (${family}), not only ${options.vips.join(', ')}`,
+    );
+  }
+  return [tracks(options), instance(options)].join('\n');
 }
 
 function globals(options: KeepalivedOptions): string {
-  return `# Written by "agentctl keepalived render" for node ${options.node.id}. The same on every node but for router_id and the addresses.
-global_defs {
+  return `global_defs {
     router_id ${options.node.id}
     script_user nobody nogroup
     enable_script_security
     vrrp_version 3                      # version 2 rounds to whole seconds
     vrrp_check_unicast_src
-    vrrp_garp_master_delay 1            # a second burst, for neighbours that ignored the first
-    vrrp_garp_master_repeat 3
-    vrrp_garp_master_refresh 10
-    vrrp_garp_lower_prio_repeat 3
-    vrrp_garp_lower_prio_delay 1
     vrrp_rt_priority 50
     vrrp_rlimit_rttime 100000
     vrrp_no_swap
@@ -82,6 +119,7 @@ track_file ollama_ha_epoch {            # 0..249, added to the priority: the new
 }
 vrrp_script ollama_ha_deadline {        # takes the address off when agent and lease stand still
     script "${options.script} ${dir}"
+    user nobody nogroup
     interval 1
     timeout 1
     rise 1
@@ -101,12 +139,18 @@ ${peers.map((peer) => `        ${peer.address}\n`).join('')}    }`
     : `    mcast_src_ip ${options.node.address}`;
   return `vrrp_instance ${INSTANCE} {
     state BACKUP                        # no nopreempt: the newest epoch must win
+    version 3                           # version 2 rounds to whole seconds
     interface ${options.interface}
     virtual_router_id ${options.virtualRouterId}
     priority 3                          # the same on every node; the epoch decides
     advert_int 0.01                     # with two adverts: up 20 to 30 ms after the lease
     down_timer_adverts 2                # never 1
 ${source}
+    garp_master_delay 1                 # a second burst, for neighbours that ignored the first
+    garp_master_repeat 3
+    garp_master_refresh 10
+    garp_lower_prio_repeat 3
+    garp_lower_prio_delay 1
     track_file {
         ollama_ha_lease
         ollama_ha_epoch
@@ -114,9 +158,28 @@ ${source}
     track_script {
         ollama_ha_deadline
     }
-    virtual_ipaddress {
-        ${options.vip} dev ${options.interface} no_track
-    }
-}
+${addresses(options)}}
 `;
+}
+
+// One instance talks one family; addresses of the other are placed by it all the same, they only do not stand in its adverts.
+function addresses(options: KeepalivedOptions): string {
+  const v6 = options.node.address.includes(':');
+  const block = (name: string, vips: readonly string[]) =>
+    vips.length === 0 ? '' : `    ${name} {\n${vips.map((vip) => `        ${lineOf(vip, options.interface)}\n`).join('')}    }\n`;
+  return [
+    block(
+      'virtual_ipaddress',
+      options.vips.filter((vip) => vip.includes(':') === v6),
+    ),
+    block(
+      'virtual_ipaddress_excluded',
+      options.vips.filter((vip) => vip.includes(':') !== v6),
+    ),
+  ].join('');
+}
+
+// An IPv6 address is never preferred: connections of the host itself must not take it as their source.
+function lineOf(vip: string, name: string): string {
+  return `${vip} dev ${name} no_track${vip.includes(':') ? ' preferred_lft 0' : ''}`;
 }

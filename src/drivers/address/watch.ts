@@ -1,11 +1,15 @@
-// Is an address on an interface of this host? Changes are pushed by one long-lived `ip -o monitor address`; the answer is always read from
+// Are the addresses on an interface of this host? Changes are pushed by one long-lived `ip -o monitor address`; the answer is always read from
 // the kernel's tables, which list the address also where the interface is down or without carrier.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
-/** The watch; `present` null = the table could not be read. */
+/** The watch of one or several addresses. Null = the table could not be read. */
 export type Watch = {
+  /** All of them are there. */
   present(): boolean | null;
+  /** At least one is. */
+  any(): boolean | null;
+  /** `wanted` true: until all are there; false: until none is. */
   until(wanted: boolean, limitMs: number): Promise<boolean>;
   onChange(listener: () => void): void;
   close(): void;
@@ -15,8 +19,8 @@ export type Watch = {
 const POLL_MS = 5;
 const RESPAWN_MS = 500;
 
-/** Watches `address` (no prefix length). `procNet` is this host's view of the network, /proc/self/net. */
-export function watchAddress(address: string, procNet = '/proc/self/net'): Watch {
+/** Watches `addresses` (no prefix lengths). `procNet` is this host's view of the network, /proc/self/net. */
+export function watchAddresses(addresses: readonly string[], procNet = '/proc/self/net'): Watch {
   const listeners = new Set<() => void>();
   let closed = false;
   let child: ChildProcess | null = null;
@@ -35,22 +39,26 @@ export function watchAddress(address: string, procNet = '/proc/self/net'): Watch
   }
   start();
 
-  const present = () => addressPresent(address, procNet);
+  const each = () => addresses.map((address) => addressPresent(address, procNet));
+  const present = () => allOf(each());
+  const any = () => anyOf(each());
+  const reached = (wanted: boolean) => (wanted ? present() : any()) === wanted;
   return {
     present,
+    any,
     until(wanted, limitMs) {
-      if (present() === wanted) return Promise.resolve(true);
+      if (reached(wanted)) return Promise.resolve(true);
       return new Promise((resolve) => {
-        const finish = (reached: boolean) => {
+        const finish = (seen: boolean) => {
           clearTimeout(limit);
           clearInterval(poll);
           listeners.delete(look);
-          resolve(reached);
+          resolve(seen);
         };
         const look = () => {
-          if (present() === wanted) finish(true);
+          if (reached(wanted)) finish(true);
         };
-        const limit = setTimeout(() => finish(present() === wanted), limitMs);
+        const limit = setTimeout(() => finish(reached(wanted)), limitMs);
         const poll = setInterval(look, POLL_MS);
         listeners.add(look);
       });
@@ -64,6 +72,16 @@ export function watchAddress(address: string, procNet = '/proc/self/net'): Watch
       child?.kill('SIGKILL');
     },
   };
+}
+
+/** True = all are; null only where no answer is false. */
+export function allOf(answers: readonly (boolean | null)[]): boolean | null {
+  return answers.includes(false) ? false : answers.includes(null) ? null : true;
+}
+
+/** True = at least one is; null only where no answer is true. */
+export function anyOf(answers: readonly (boolean | null)[]): boolean | null {
+  return answers.includes(true) ? true : answers.includes(null) ? null : false;
 }
 
 /** Reads the kernel's table once; null = it could not be read. */

@@ -2,7 +2,7 @@
 // backoffs up to two minutes and with a pool that remembers failures. So: probe by our own handshake, create a client, use it until it breaks,
 // throw it away, begin again.
 import { Client, connectivityState, credentials } from '@grpc/grpc-js';
-import { CLIENT_OPTIONS } from './options.ts';
+import { CALLS_ONLY, CLIENT_OPTIONS } from './options.ts';
 import { handshake, PROBE_MS, type ProbeTarget } from './probe.ts';
 import type { TlsIdentity } from './tls.ts';
 
@@ -21,6 +21,8 @@ const SETTLED_MS = 2_000;
 export type ConnectOptions = {
   readonly target: () => ProbeTarget;
   readonly identity: TlsIdentity;
+  /** The connection will carry a stream. */
+  readonly streams: boolean;
   readonly clock: () => number;
   readonly use: (client: Client, signal: AbortSignal) => Promise<void>;
   /** Told when attempts begin to fail, and when they succeed again. */
@@ -71,7 +73,7 @@ export function keepConnected(options: ConnectOptions): Connection {
   async function attempt(): Promise<'refused' | 'unready' | 'short' | 'settled'> {
     const target = options.target();
     if (!(await handshake(target, PROBE_MS, life.signal))) return 'refused';
-    const client = clientFor(target, options.identity);
+    const client = clientFor(target, options.identity, options.streams);
     const readyAt = clock();
     try {
       if (!(await becomesReady(client))) return 'unready';
@@ -144,10 +146,11 @@ function becomesReady(client: Client): Promise<boolean> {
   });
 }
 
-function clientFor(target: ProbeTarget, identity: TlsIdentity): Client {
+function clientFor(target: ProbeTarget, identity: TlsIdentity, streams: boolean): Client {
   const host = target.host.includes(':') ? `[${target.host}]` : target.host;
   return new Client(`dns:${host}:${target.port}`, credentials.createSsl(identity.ca, identity.key, identity.cert), {
     ...CLIENT_OPTIONS,
+    ...(streams ? {} : CALLS_ONLY),
     'grpc.ssl_target_name_override': target.serverName,
     'grpc.default_authority': target.serverName,
   });

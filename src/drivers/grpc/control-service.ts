@@ -1,10 +1,20 @@
 // What this node answers to operators: on the Unix socket to whoever may open it, on the peer port to operator and node certificates.
 import { type handleUnaryCall, Metadata, type ServerUnaryCall, status, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import { type ControlCaller, ControlError, type ControlHandlers } from '../../agent/control.ts';
-import type { ExplainRequest, HistoryRequest, SwitchoverCommand } from '../../gen/control.ts';
+import type {
+  ExplainRequest,
+  FailoverCommand,
+  ForgetCommand,
+  HistoryRequest,
+  LeaveCommand,
+  MaintenanceCommand,
+  PauseCommand,
+  SwitchoverCommand,
+} from '../../gen/control.ts';
 import { callerOf, failure, forbidden } from './caller.ts';
 import { explainOut, historyOut, modelsOut, outcomeOut, statusOut } from './convert-control.ts';
-import { labelOrNone, parse, text } from './fields.ts';
+import { count, labelOrNone, parse, text } from './fields.ts';
+import { replicationHandlers } from './replication-service.ts';
 
 const HISTORY_MAX = 1_000;
 const BY_MAX = 128;
@@ -45,10 +55,26 @@ export function controlHandlers(handlers: ControlHandlers, gate: ControlGate): U
       return historyOut(await handlers.history({ limit: Math.min(HISTORY_MAX, request.limit) }, caller));
     }),
     switchover: unary(async (request: SwitchoverCommand, caller) => {
-      const by = parse(() => text(request.by, BY_MAX, 'by'));
-      if (!by.ok) throw new ControlError('invalid', by.reason, `give at most ${BY_MAX} characters`);
-      return outcomeOut(await handlers.switchover({ to: nodeIn(request.to), by: by.value, dryRun: request.dryRun }, caller));
+      const { dryRun, cancel } = request;
+      const order = { to: nodeIn(request.to), by: byIn(request.by), dryRun, cancel, atMs: msIn(request.atMs, 'at_ms') };
+      return outcomeOut(await handlers.switchover(order, caller));
     }),
+    pause: unary(async ({ paused, by, wait }: PauseCommand, caller) => {
+      return outcomeOut(await handlers.pause({ paused, by: byIn(by), wait }, caller));
+    }),
+    maintenance: unary(async ({ node, on, by, wait, drain, drainMs }: MaintenanceCommand, caller) => {
+      const order = { node: nodeIn(node), on, by: byIn(by), wait, drainMs: drain ? msIn(drainMs, 'drain_ms') : null };
+      return outcomeOut(await handlers.maintenance(order, caller));
+    }),
+    failover: unary(async ({ to, by }: FailoverCommand, caller) => {
+      return outcomeOut(await handlers.failover({ to: nodeIn(to), by: byIn(by) }, caller));
+    }),
+    leave: unary(async ({ by }: LeaveCommand, caller) => outcomeOut(await handlers.leave({ by: byIn(by) }, caller))),
+    forget: unary(async ({ node, by }: ForgetCommand, caller) => {
+      if (node === '') throw new ControlError('invalid', 'no node is named', 'agentctl forget NODE; see agentctl status');
+      return outcomeOut(await handlers.forget({ node: nodeIn(node), by: byIn(by) }, caller));
+    }),
+    ...replicationHandlers(handlers, unary),
   };
 }
 
@@ -68,6 +94,18 @@ function nodeIn(node: string): string {
     `${JSON.stringify(node.slice(0, 80))} is not a node id`,
     'node ids are lower-case DNS labels; see agentctl status',
   );
+}
+
+function byIn(by: string): string {
+  const parsed = parse(() => text(by, BY_MAX, 'by'));
+  if (parsed.ok) return parsed.value;
+  throw new ControlError('invalid', parsed.reason, `give at most ${BY_MAX} characters`);
+}
+
+function msIn(ms: bigint, field: string): number {
+  const parsed = parse(() => count(ms, field));
+  if (parsed.ok) return parsed.value;
+  throw new ControlError('invalid', parsed.reason, 'give a time in milliseconds');
 }
 
 /** The operator's error with its hint; a bug's text stays in the agent. The hint also travels as metadata, for programs. */

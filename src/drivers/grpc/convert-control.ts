@@ -16,6 +16,10 @@ export function statusOut(s: StatusView): wire.StatusReply {
     pollMs: uint32(s.pollMs),
     lockDelayMs: uint32(s.lockDelayMs),
     vipOwnerAgeMs: int64(s.vipOwnerAgeMs),
+    keepalived:
+      s.keepalived === null
+        ? undefined
+        : { ...s.keepalived, priority: uint32(s.keepalived.priority), sinceMs: int64(s.keepalived.sinceMs) },
     nodes: s.nodes.map((row) => ({
       ...row,
       ollamaAgeMs: int64(row.ollamaAgeMs),
@@ -27,8 +31,12 @@ export function statusOut(s: StatusView): wire.StatusReply {
       hot: uint32(row.hot),
       hotWanted: uint32(row.hotWanted),
       rank: int32(row.rank),
+      backoffMs: uint32(row.backoffMs),
     })),
     redis: s.redis.map((row) => ({ ...row, lastReplyAgeMs: int64(row.lastReplyAgeMs) })),
+    planned: s.planned === null ? undefined : { ...s.planned, atMs: uint64(s.planned.atMs) },
+    rosterVersion: uint64(s.rosterVersion),
+    settingsVersion: uint64(s.settingsVersion),
   };
 }
 

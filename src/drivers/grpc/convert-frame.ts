@@ -11,12 +11,14 @@ export const MEMBERS_MAX = 256;
 const TEXT_MAX = 256;
 const VETOES_MAX = 24;
 const SHORT_MAX = 64;
+const PHASES_MAX = 16;
+const MACS_MAX = 4;
 
 const ROLES = ['active', 'standby', 'witness'] as const;
 const MODES = ['redis', 'failsafe', 'none'] as const;
 const STATES = ['alive', 'suspect', 'dead', 'left'] as const;
 const OLLAMA = ['up', 'starting', 'degraded', 'down', 'unknown'] as const;
-const FENCES = ['nft', 'script', 'none'] as const;
+const FENCES = ['nft', 'valid_lft', 'script', 'none'] as const;
 const VIPS = ['none', 'present', 'absent', 'unknown'] as const;
 
 /** A checked frame; throws inside `parse`. */
@@ -41,6 +43,8 @@ export function frameIn(w: wire.Frame): Frame {
     leaving: w.leaving,
     inventoryVersion: count(w.inventoryVersion, 'inventory_version'),
     serversReached: w.serversReached,
+    settingsVersion: count(w.settingsVersion, 'settings_version'),
+    settingsHash: count(w.settingsHash, 'settings_hash'),
   };
 }
 
@@ -66,6 +70,8 @@ export function frameOut(f: Frame): wire.Frame {
     leaving: f.leaving,
     inventoryVersion: uint64(f.inventoryVersion),
     serversReached: uint32(f.serversReached),
+    settingsVersion: uint64(f.settingsVersion),
+    settingsHash: uint64(f.settingsHash),
   };
 }
 
@@ -99,7 +105,19 @@ function leaseIn(w: wire.LeaseView): LeaseView {
     lockDelayMs: w.lockDelayMs,
     cause: text(w.cause, SHORT_MAX, 'lease.cause'),
     from: labelOrNone(w.from, 'lease.from'),
+    by: text(w.by, SHORT_MAX, 'lease.by'),
+    phasesMs: phasesIn(w.phasesMs),
   };
+}
+
+function phasesIn(phases: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
+  const entries = list(Object.entries(phases), PHASES_MAX, 'lease.phases_ms');
+  return Object.fromEntries(
+    entries.map(([name, ms]) => [
+      text(name, SHORT_MAX, 'lease.phases_ms'),
+      Number.isFinite(ms) ? ms : refuse('lease.phases_ms is not a number'),
+    ]),
+  );
 }
 
 function leaseOut(l: LeaseView): wire.LeaseView {
@@ -114,6 +132,8 @@ function leaseOut(l: LeaseView): wire.LeaseView {
     lockDelayMs: uint32(l.lockDelayMs),
     cause: l.cause.slice(0, SHORT_MAX),
     from: l.from,
+    by: l.by.slice(0, SHORT_MAX),
+    phasesMs: Object.fromEntries(Object.entries(l.phasesMs).slice(0, PHASES_MAX)),
   };
 }
 
@@ -138,7 +158,10 @@ function viewIn(w: wire.NodeView): NodeView {
     fence: word(w.fence, FENCES, 'view.fence'),
     vip: word(w.vip, VIPS, 'view.vip'),
     mac: text(w.mac, SHORT_MAX, 'view.mac'),
+    wireMacs: list(w.wireMacs, MACS_MAX, 'view.wire_macs').map((mac) => text(mac, SHORT_MAX, 'view.wire_macs')),
+    wireAgeMs: w.wireAgeMs,
     youngMs: w.youngMs,
+    backoffMs: w.backoffMs,
     vetoes: list(w.vetoes, VETOES_MAX, 'view.vetoes').map((veto) => text(veto, TEXT_MAX, 'view.vetoes')),
     version: text(w.version, SHORT_MAX, 'view.version'),
   };
@@ -165,7 +188,10 @@ function viewOut(v: NodeView): wire.NodeView {
     fence: v.fence,
     vip: v.vip,
     mac: v.mac.slice(0, SHORT_MAX),
+    wireMacs: v.wireMacs.slice(0, MACS_MAX).map((mac) => mac.slice(0, SHORT_MAX)),
+    wireAgeMs: uint32(v.wireAgeMs),
     youngMs: uint32(v.youngMs),
+    backoffMs: uint32(v.backoffMs),
     vetoes: v.vetoes.slice(0, VETOES_MAX).map((veto) => veto.slice(0, TEXT_MAX)),
     version: v.version.slice(0, SHORT_MAX),
   };

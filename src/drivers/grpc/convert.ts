@@ -1,11 +1,12 @@
 // The edge: bytes and generated types on one side, the core's types on the other. What another host says is checked here in full, and
 // nothing here throws: a message is either a value or a reason why it was refused.
-import type { PeerMessage } from '../../core/io.ts';
+import type { HandoverWhy, PeerMessage } from '../../core/io.ts';
 import type { Frame, MemberUpdate } from '../../core/membership/types.ts';
 import type { Inventory, StoreModel } from '../../core/replication/types.ts';
 import type { Identity, NodeId } from '../../core/types.ts';
 import * as wire from '../../gen/peer.ts';
 import { frameIn, frameOut, MEMBERS_MAX, updateIn, updateOut } from './convert-frame.ts';
+import { settingsIn, settingsOut } from './convert-settings.ts';
 import { count, hash, label, labelOrNone, list, type Parsed, parse, refuse, text, uint32, uint64, word } from './fields.ts';
 
 /** One message of the stream, encoded. */
@@ -18,6 +19,7 @@ export const MANIFEST_MAX_BYTES = 200_000;
 const PATH_MAX = 600;
 const VETOES_MAX = 24;
 const TEXT_MAX = 256;
+const SHORT_MAX = 64;
 const VERDICTS = ['accepted', 'nack', 'not_in_roster'] as const;
 
 /** A message of the stream from its bytes. */
@@ -52,8 +54,13 @@ function bodyOut(msg: PeerMessage): wire.Envelope['body'] {
     case 'frame':
       return { $case: 'frame', value: frameOut(msg.frame) };
     case 'stepDown':
-    case 'handover':
       return { $case: msg.k, value: { boot: uint64(msg.boot), epoch: uint64(msg.epoch) } };
+    case 'handover': {
+      const { cause, by, revokeMs, releaseMs } = msg.why ?? NO_WHY;
+      const times = { revokeMs: uint32(revokeMs), releaseMs: uint32(releaseMs) };
+      const words = { cause: cause.slice(0, SHORT_MAX), by: by.slice(0, SHORT_MAX) };
+      return { $case: msg.k, value: { boot: uint64(msg.boot), epoch: uint64(msg.epoch), ...words, ...times } };
+    }
     case 'failsafeRequest': {
       const { boot, epoch, ttlMs, lockDelayMs, round } = msg;
       const value = {
@@ -75,6 +82,14 @@ function bodyOut(msg: PeerMessage): wire.Envelope['body'] {
       const vetoes = msg.vetoes.slice(0, VETOES_MAX).map((veto) => veto.slice(0, TEXT_MAX));
       return { $case: msg.k, value: { id: uint64(msg.id), accepted: msg.accepted, vetoes } };
     }
+    case 'settings':
+      return { $case: msg.k, value: settingsOut(msg.settings) };
+    case 'forceClaim':
+      return { $case: msg.k, value: { id: uint64(msg.id), by: msg.by.slice(0, TEXT_MAX) } };
+    case 'rosterRequest':
+      return { $case: msg.k, value: { id: uint64(msg.id), node: msg.node, by: msg.by.slice(0, TEXT_MAX), leaving: msg.leaving } };
+    case 'forgotten':
+      return { $case: msg.k, value: { node: msg.node } };
   }
 }
 
@@ -83,8 +98,9 @@ function bodyIn(body: NonNullable<wire.Envelope['body']>): PeerMessage {
     case 'frame':
       return { k: 'frame', frame: frameIn(body.value) };
     case 'stepDown':
-    case 'handover':
       return { k: body.$case, boot: count(body.value.boot, 'boot'), epoch: count(body.value.epoch, 'epoch') };
+    case 'handover':
+      return handoverIn(body.value);
     case 'failsafeRequest': {
       const { boot, epoch, ttlMs, lockDelayMs, round } = body.value;
       return { k: body.$case, boot: count(boot, 'boot'), epoch: count(epoch, 'epoch'), ttlMs, lockDelayMs, round: count(round, 'round') };
@@ -111,7 +127,27 @@ function bodyIn(body: NonNullable<wire.Envelope['body']>): PeerMessage {
       const vetoes = list(body.value.vetoes, VETOES_MAX, 'vetoes').map((veto) => text(veto, TEXT_MAX, 'vetoes'));
       return { k: body.$case, id: count(body.value.id, 'id'), accepted: body.value.accepted, vetoes };
     }
+    case 'settings':
+      return { k: body.$case, settings: settingsIn(body.value) };
+    case 'forceClaim':
+      return { k: body.$case, id: count(body.value.id, 'id'), by: text(body.value.by, TEXT_MAX, 'by') };
+    case 'rosterRequest': {
+      const { id, node, by, leaving } = body.value;
+      return { k: body.$case, id: count(id, 'id'), node: label(node, 'node'), by: text(by, TEXT_MAX, 'by'), leaving };
+    }
+    case 'forgotten':
+      return { k: body.$case, node: label(body.value.node, 'node') };
   }
+}
+
+const NO_WHY: HandoverWhy = { cause: '', by: '', revokeMs: 0, releaseMs: 0 };
+
+/** A node of an earlier version says nothing about the why. */
+function handoverIn(w: wire.Handover): Extract<PeerMessage, { k: 'handover' }> {
+  const base = { k: 'handover', boot: count(w.boot, 'boot'), epoch: count(w.epoch, 'epoch') } as const;
+  if (w.cause === '') return base;
+  const words = { cause: text(w.cause, SHORT_MAX, 'cause'), by: text(w.by, SHORT_MAX, 'by') };
+  return { ...base, why: { ...words, revokeMs: w.revokeMs, releaseMs: w.releaseMs } };
 }
 
 /** A table for PushPull. */

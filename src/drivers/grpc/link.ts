@@ -26,6 +26,8 @@ export type LinkOptions = {
   readonly peer: NodeId;
   readonly identity: TlsIdentity;
   readonly clock: () => number;
+  /** Turns what the own stream sends into bytes. */
+  readonly serialize: typeof raw;
   readonly onMessage: (msg: PeerMessage) => void;
   /** The stream opened or closed; `hard`: not by an orderly end. */
   readonly onLink: (up: boolean, hard: boolean) => void;
@@ -96,7 +98,13 @@ export function createLink(options: LinkOptions): Link {
   function holdStream(client: Client, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const { path } = PeerService.stream;
-      const call: ClientDuplexStream<Uint8Array, Uint8Array> = client.makeBidiStreamRequest(path, raw, raw, new Metadata(), {});
+      const call: ClientDuplexStream<Uint8Array, Uint8Array> = client.makeBidiStreamRequest(
+        path,
+        options.serialize,
+        raw,
+        new Metadata(),
+        {},
+      );
       let own: PeerStream | null = null;
       const over = (hard: boolean) => {
         clearTimeout(timer);
@@ -158,7 +166,7 @@ export function createLink(options: LinkOptions): Link {
       }
       const { identity, onReach } = options;
       const use = owner ? holdStream : holdClient;
-      connection = keepConnected({ target: () => target ?? next, identity, clock, use, onChange: onReach });
+      connection = keepConnected({ target: () => target ?? next, identity, streams: owner, clock, use, onChange: onReach });
     },
     target: () => target,
     client: () => connection?.client() ?? null,

@@ -23,6 +23,9 @@ export const CLIENT_OPTIONS: ChannelOptions = {
   'grpc.client_idle_timeout_ms': 2_147_483_647,
 };
 
+/** Channels that carry no stream, only unary calls: their deadlines tell of a cut, so the pings may be rare. With 64 nodes they would outnumber heartbeats. */
+export const CALLS_ONLY: ChannelOptions = { 'grpc.keepalive_time_ms': 5_000 };
+
 /** The listener of peers and operators. */
 export const SERVER_OPTIONS: ChannelOptions = {
   'grpc.keepalive_time_ms': 1_000,

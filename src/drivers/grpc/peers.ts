@@ -9,12 +9,13 @@ import { PeerService } from '../../gen/peer.ts';
 import { controlHandlers } from './control-service.ts';
 import { inventoryIn, tableIn, tableOut } from './convert.ts';
 import { splitAddress, uint64 } from './fields.ts';
-import { createLink, type Link } from './link.ts';
-import { peerHandlers } from './peer-service.ts';
+import { createLink, type Link, raw } from './link.ts';
+import { peerDefinition, peerHandlers } from './peer-service.ts';
 import { handshake, PROBE_MS, type ProbeTarget } from './probe.ts';
 import { listenForPeers, listenOnSocket } from './server.ts';
 import { loadIdentity, type PeersError, serverNameOf, type TlsFiles, type TlsIdentity } from './tls.ts';
-import { unary } from './unary.ts';
+import { createTraffic, type Traffic, type TrafficCounter } from './traffic.ts';
+import { type Method, unary } from './unary.ts';
 
 const LINKS_MAX = 255;
 const TABLE_MS = 1_000;
@@ -50,6 +51,8 @@ export type PeersOptions = {
 export type GrpcPeers = PeersPort & {
   /** A fresh handshake with a peer whose address is known here: the answer to a peer's indirect probe. */
   probe(target: NodeId, signal: AbortSignal): Promise<boolean>;
+  /** Everything sent to other nodes so far. */
+  traffic(): Traffic;
   /** The port listened on; differs from the one asked for when that was 0. */
   readonly port: number;
 };
@@ -60,7 +63,8 @@ export async function createPeers(options: PeersOptions): Promise<GrpcPeers | { 
   setLogVerbosity(logVerbosity.NONE);
   const identity = await loadIdentity(options.tls, options.self.node, options.cluster);
   if ('error' in identity) return identity;
-  const links = createLinks(options, identity);
+  const traffic = createTraffic();
+  const links = createLinks(options, identity, traffic);
   const { self, cluster, answers, sink, control, socketPath } = options;
   const peer = peerHandlers({
     self,
@@ -72,7 +76,10 @@ export async function createPeers(options: PeersOptions): Promise<GrpcPeers | { 
     onStream: (node, call) => links.of(node)?.adopt(call),
   });
   const forPeers = control === null ? null : controlHandlers(control, { cluster });
-  const listener = await listenForPeers(identity, options.listen, { peer, control: forPeers });
+  const listener = await listenForPeers(identity, options.listen, {
+    peer: { definition: traffic.countedReplies(peerDefinition), handlers: peer },
+    control: forPeers,
+  });
   if ('error' in listener) return listener;
   const local =
     control === null || socketPath === null ? null : await listenOnSocket(socketPath, controlHandlers(control, { cluster: null }));
@@ -81,7 +88,7 @@ export async function createPeers(options: PeersOptions): Promise<GrpcPeers | { 
     return local;
   }
   return {
-    ...portOf(options, links),
+    ...portOf(options, links, traffic),
     port: listener.port,
     close: async () => {
       links.close();
@@ -93,7 +100,7 @@ export async function createPeers(options: PeersOptions): Promise<GrpcPeers | { 
 type Links = ReturnType<typeof createLinks>;
 
 /** The links by name, bounded. */
-function createLinks(options: PeersOptions, identity: TlsIdentity) {
+function createLinks(options: PeersOptions, identity: TlsIdentity, traffic: TrafficCounter) {
   const { self, cluster, sink, log } = options;
   const context = createSecureContext({ ca: identity.ca, cert: identity.cert, key: identity.key });
   const links = new Map<NodeId, Link>();
@@ -116,6 +123,7 @@ function createLinks(options: PeersOptions, identity: TlsIdentity) {
       peer: node,
       identity,
       clock,
+      serialize: traffic.counted(raw),
       onMessage: (msg) => {
         if (node < self.node) links.get(node)?.heard();
         sink({ k: 'peer', from: node, msg });
@@ -127,7 +135,7 @@ function createLinks(options: PeersOptions, identity: TlsIdentity) {
         });
         sink({ k: 'link', peer: node, up, hard });
       },
-      onKnock: (client) => exchange(options, client, node, options.answers.members()),
+      onKnock: (client) => exchange(options, traffic, client, node, options.answers.members()),
       onRefused: (reason) => log('warn', 'peer-message-refused', `a message of ${node} was refused: ${reason}`, { node, reason }),
       onRejected: (reason) => log('warn', 'peer-refuses', `${node} refuses our stream: ${reason}`, { node, reason }),
       onReach: (up) =>
@@ -157,7 +165,7 @@ function createLinks(options: PeersOptions, identity: TlsIdentity) {
   };
 }
 
-function portOf(options: PeersOptions, links: Links): Omit<GrpcPeers, 'port' | 'close'> {
+function portOf(options: PeersOptions, links: Links, traffic: TrafficCounter): Omit<GrpcPeers, 'port' | 'close'> {
   const { sink, log } = options;
   const clientOf = (node: NodeId) => links.of(node)?.client() ?? null;
   const never = new AbortController().signal;
@@ -169,6 +177,7 @@ function portOf(options: PeersOptions, links: Links): Omit<GrpcPeers, 'port' | '
 
   return {
     probe,
+    traffic: traffic.total,
     send: (to, msg) => links.of(to)?.send(msg),
     dial(peer, address) {
       const target = links.targetFor(peer, address);
@@ -178,12 +187,12 @@ function portOf(options: PeersOptions, links: Links): Omit<GrpcPeers, 'port' | '
     },
     pushPull(to, members) {
       const client = clientOf(to);
-      if (client !== null) exchange(options, client, to, members);
+      if (client !== null) exchange(options, traffic, client, to, members);
     },
     indirectProbe(via, target) {
       const client = clientOf(via);
-      const { path, requestSerialize, responseDeserialize } = PeerService.indirectProbe;
-      const asked = client === null ? null : unary(client, { path, requestSerialize, responseDeserialize }, { target }, INDIRECT_MS, never);
+      const method = counted(traffic, PeerService.indirectProbe);
+      const asked = client === null ? null : unary(client, method, { target }, INDIRECT_MS, never);
       const told = (ack: boolean | null) => sink({ k: 'probed', target, via, ack });
       if (asked === null) setImmediate(() => told(null));
       else
@@ -198,7 +207,7 @@ function portOf(options: PeersOptions, links: Links): Omit<GrpcPeers, 'port' | '
     fetchInventory(from, version) {
       const client = clientOf(from);
       if (client === null) return;
-      unary(client, PeerService.inventory, { version: uint64(version) }, INVENTORY_MS, never).then(
+      unary(client, counted(traffic, PeerService.inventory), { version: uint64(version) }, INVENTORY_MS, never).then(
         (reply) => {
           const parsed = inventoryIn(reply);
           if (parsed.ok) sink({ k: 'peerInventory', from, ...parsed.value });
@@ -210,15 +219,15 @@ function portOf(options: PeersOptions, links: Links): Omit<GrpcPeers, 'port' | '
     async fetchManifest(from, path, digest, signal) {
       const client = clientOf(from);
       if (client === null) throw new Error(`${from} is not connected`);
-      return (await unary(client, PeerService.manifest, { path, manifestDigest: digest }, MANIFEST_MS, signal)).content;
+      return (await unary(client, counted(traffic, PeerService.manifest), { path, manifestDigest: digest }, MANIFEST_MS, signal)).content;
     },
   };
 }
 
 /** Both tables cross; the answer becomes a fact. A peer that does not answer is no news here: heartbeats tell. */
-function exchange(options: PeersOptions, client: Client, to: NodeId, members: readonly MemberUpdate[]): void {
+function exchange(options: PeersOptions, traffic: TrafficCounter, client: Client, to: NodeId, members: readonly MemberUpdate[]): void {
   const { cluster, self, sink, log } = options;
-  unary(client, PeerService.pushPull, tableOut(cluster, self, members), TABLE_MS, new AbortController().signal).then(
+  unary(client, counted(traffic, PeerService.pushPull), tableOut(cluster, self, members), TABLE_MS, new AbortController().signal).then(
     (table) => {
       const parsed = tableIn(table, cluster, to);
       if (parsed.ok) sink({ k: 'table', from: to, members: parsed.value });
@@ -230,6 +239,11 @@ function exchange(options: PeersOptions, client: Client, to: NodeId, members: re
       if (alarming) log('warn', 'peer-refuses', `${to} refuses us: ${error.message}`, { node: to });
     },
   );
+}
+
+function counted<Req, Res>(traffic: TrafficCounter, method: Method<Req, Res>): Method<Req, Res> {
+  const { path, requestSerialize, responseDeserialize } = method;
+  return { path, requestSerialize: traffic.counted(requestSerialize), responseDeserialize };
 }
 
 function clock(): number {

@@ -1,15 +1,17 @@
 // The two listeners: the peer port (mutual TLS, Peer and Control) and the local control socket.
 import { chmod, lstat, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { Server, ServerCredentials, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import { ControlService } from '../../gen/control.ts';
 import { SERVER_OPTIONS, SOCKET_OPTIONS } from './options.ts';
-import { peerDefinition } from './peer-service.ts';
 import type { PeersError, TlsIdentity } from './tls.ts';
 
 const DRAIN_MS = 500;
 const CUT_MS = 100;
 const ANSWER_MS = 500;
+
+/** A service with its handlers. */
+export type Service = { readonly definition: ServiceDefinition; readonly handlers: UntypedServiceImplementation };
 
 /** A bound server. */
 export type Listener = { readonly port: number; close(): Promise<void> };
@@ -18,10 +20,10 @@ export type Listener = { readonly port: number; close(): Promise<void> };
 export async function listenForPeers(
   identity: TlsIdentity,
   listen: { readonly host: string; readonly port: number },
-  services: { readonly peer: UntypedServiceImplementation; readonly control: UntypedServiceImplementation | null },
+  services: { readonly peer: Service; readonly control: UntypedServiceImplementation | null },
 ): Promise<Listener | { readonly error: PeersError }> {
   const server = new Server(SERVER_OPTIONS);
-  server.addService(peerDefinition, services.peer);
+  server.addService(services.peer.definition, services.peer.handlers);
   if (services.control !== null) server.addService(ControlService, services.control);
   const credentials = ServerCredentials.createSsl(identity.ca, [{ private_key: identity.key, cert_chain: identity.cert }], true);
   const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;

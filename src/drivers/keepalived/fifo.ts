@@ -8,12 +8,15 @@ export type VrrpState = 'MASTER' | 'BACKUP' | 'FAULT' | 'STOP' | '';
 /** One line of the FIFO about an instance. */
 export type VrrpEvent = { readonly instance: string; readonly state: VrrpState; readonly priority: number };
 
+/** The newest word about the instance. `at`: monotonic ms of the last change of state, or of the end of keepalived; 0 = none seen. */
+export type VrrpView = { readonly alive: boolean; readonly state: VrrpState; readonly priority: number; readonly at: number };
+
 /** The reader. `alive`: a keepalived has the FIFO open. */
 export type Fifo = {
   alive(): boolean;
   state(): VrrpState;
-  /** `state` false: keepalived appeared or disappeared; true: it told a state. */
-  /** Returns how to stop listening. */
+  view(): VrrpView;
+  /** `state` false: keepalived appeared or disappeared; true: it told a state. Returns how to stop listening. */
   onChange(listener: (state: boolean) => void): () => void;
   close(): void;
 };
@@ -21,11 +24,13 @@ export type Fifo = {
 const RETRY_MS = 100;
 const LINE_BYTES_MAX = 4096;
 
-/** Reads the FIFO at `path` for one instance, for as long as it takes: keepalived may come and go. */
-export function openFifo(path: string, instance: string): Fifo {
+/** Reads the FIFO at `path` for one instance, for as long as it takes: keepalived may come and go. `now` is CLOCK_MONOTONIC in ms. */
+export function openFifo(path: string, instance: string, now: () => number): Fifo {
   const listeners = new Set<(state: boolean) => void>();
   let socket: Socket | null = null;
   let state: VrrpState = '';
+  let priority = 0;
+  let at = 0;
   let rest = '';
   let retry: NodeJS.Timeout | undefined;
   let closed = false;
@@ -56,7 +61,10 @@ export function openFifo(path: string, instance: string): Fifo {
     rest = (lines.pop() ?? '').slice(0, LINE_BYTES_MAX);
     for (const line of lines) {
       const event = parseFifoLine(line);
-      if (event === null || event.instance !== instance || event.state === '') continue;
+      if (event === null || event.instance !== instance) continue;
+      priority = event.priority;
+      if (event.state === '') continue;
+      if (event.state !== state) at = now();
       state = event.state;
       tell(true);
     }
@@ -65,6 +73,7 @@ export function openFifo(path: string, instance: string): Fifo {
   function ended(): void {
     socket = null;
     state = '';
+    at = now();
     if (closed) return;
     tell(false);
     retry = setTimeout(attempt, RETRY_MS);
@@ -74,6 +83,7 @@ export function openFifo(path: string, instance: string): Fifo {
   return {
     alive: () => socket !== null,
     state: () => state,
+    view: () => ({ alive: socket !== null, state, priority, at }),
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

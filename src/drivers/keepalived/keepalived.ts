@@ -1,7 +1,7 @@
 // keepalived as the agent deals with it: the files it follows, what it reports, and the reload it needs when its directory was replaced.
 
 import { fifoOf, INSTANCE, vipDirOf } from '../../core/vip/keepalived-conf.ts';
-import { type Fifo, openFifo, type VrrpState } from './fifo.ts';
+import { type Fifo, openFifo, type VrrpState, type VrrpView } from './fifo.ts';
 import { type Files, openFiles } from './files.ts';
 import { reloadKeepalived } from './reload.ts';
 import { checkScript, type ScriptOutcome } from './script.ts';
@@ -13,7 +13,7 @@ export type Keepalived = {
   script(): ScriptOutcome;
   untilFault(limitMs: number): Promise<boolean>;
   onChange(listener: () => void): void;
-  state(): VrrpState;
+  view(): VrrpView;
   close(): void;
 };
 
@@ -25,7 +25,7 @@ export function openKeepalived(options: {
   readonly log: (level: 'info' | 'warn' | 'error', event: string, text: string) => void;
 }): Keepalived {
   const { log } = options;
-  const fifo = openFifo(fifoOf(options.runDir), INSTANCE);
+  const fifo = openFifo(fifoOf(options.runDir), INSTANCE, options.now);
   let deaf = false;
   fifo.onChange(() => {
     // Any word after the replacement shows that it listens again, or is another process.
@@ -57,7 +57,7 @@ export function openKeepalived(options: {
         if (!state) listener();
       });
     },
-    state: () => fifo.state(),
+    view: () => fifo.view(),
     close: () => fifo.close(),
   };
 }

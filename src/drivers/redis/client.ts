@@ -35,6 +35,8 @@ export type ScriptsOptions = {
 export type ScriptsClient = ScriptsPort & {
   /** Pairs of configured names that answered with one run_id: one server listed twice would fake a majority. */
   duplicates(): readonly (readonly [string, string])[];
+  /** For records.ts: settings and history ride on the same sockets. */
+  readonly connections: readonly Connection[];
 };
 
 // Behind ioredis' own command timer, for the cases in which that one does not settle the call.
@@ -113,6 +115,7 @@ export function connectScripts(options: ScriptsOptions): ScriptsClient {
     run,
     view: () => connections.map(viewOf),
     duplicates: () => duplicatesOf(connections),
+    connections,
     close: async () => {
       await Promise.all(connections.map(disconnect));
     },

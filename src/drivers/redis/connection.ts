@@ -20,6 +20,9 @@ export type Connection = {
   readonly redis: Redis;
   runId: string;
   latencyMs: number;
+  /** Durations of the newest answered calls, ms, in a ring. */
+  readonly samples: Float64Array;
+  taken: number;
   /** '' = the last call was answered. */
   lastError: string;
   lastReplyAt: number;
@@ -30,6 +33,7 @@ export type Connection = {
 
 const closeWaitMs = 400;
 const latencyWeight = 0.2;
+const samplesMax = 256;
 
 /** Makes the connection, not yet connected. Throws RedisTlsError. */
 export function createConnection(server: RedisServerOptions, commandTimeoutMs: number, log: RedisLog): Connection {
@@ -39,6 +43,8 @@ export function createConnection(server: RedisServerOptions, commandTimeoutMs: n
     redis: new Redis(clientOptions(server, commandTimeoutMs)),
     runId: '',
     latencyMs: 0,
+    samples: new Float64Array(samplesMax),
+    taken: 0,
     lastError: '',
     lastReplyAt: Number.NEGATIVE_INFINITY,
     offlineWhy: 'closed',
@@ -75,8 +81,10 @@ export function note(connection: Connection, text: string, log: RedisLog): void 
   else log('warn', 'redis.fails', `redis ${connection.name}: ${text}`, fields);
 }
 
-/** Takes the duration of one answered call, ms, into the average. */
+/** Takes the duration of one answered call, ms, into the average and the window. */
 export function tookMs(connection: Connection, ms: number): void {
+  connection.samples[connection.taken % samplesMax] = ms;
+  connection.taken += 1;
   connection.latencyMs += connection.latencyMs === 0 ? ms : latencyWeight * (ms - connection.latencyMs);
 }
 
@@ -87,9 +95,16 @@ export function viewOf(connection: Connection): RedisView {
     runId: connection.runId,
     up: connection.redis.status === 'ready' && connection.lastError === '',
     latencyMs: connection.latencyMs,
+    ...percentilesOf(connection),
     lastError: connection.lastError,
     lastReplyAt: connection.lastReplyAt,
   };
+}
+
+function percentilesOf(connection: Connection): { p50Ms: number; p99Ms: number } {
+  const sorted = connection.samples.slice(0, Math.min(connection.taken, samplesMax)).sort();
+  const at = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
+  return { p50Ms: at(0.5), p99Ms: at(0.99) };
 }
 
 /** Names of the entries that last answered with one run_id, in pairs. */

@@ -1,4 +1,4 @@
-// Resets the TCP connections of an address by `ss -K`: a client that only reads would otherwise wait for ever after the address has moved.
+// Resets the TCP connections of addresses by `ss -K`: a client that only reads would otherwise wait for ever after the address has moved.
 // Needs CAP_NET_ADMIN and a kernel with CONFIG_INET_DIAG_DESTROY.
 import { execFile } from 'node:child_process';
 import { connect, createServer, type Socket } from 'node:net';
@@ -6,9 +6,10 @@ import { connect, createServer, type Socket } from 'node:net';
 /** How the reset went. */
 export type KillOutcome = { readonly ok: true } | { readonly ok: false; readonly why: string };
 
-/** Resets every TCP connection whose local address is `address` (no prefix length); killed after `limitMs`. Never rejects. */
-export function killSockets(address: string, limitMs = 150): Promise<KillOutcome> {
-  return ss(['src', address], limitMs);
+/** Resets every TCP connection whose local address is one of `addresses` (no prefix lengths); killed after `limitMs`. Never rejects. */
+export function killSockets(addresses: readonly string[], limitMs = 150): Promise<KillOutcome> {
+  const filter = addresses.flatMap((address) => ['or', 'src', address.includes(':') ? `[${address}]` : address]);
+  return ss(filter.slice(1), limitMs);
 }
 
 function ss(filter: readonly string[], limitMs: number): Promise<KillOutcome> {

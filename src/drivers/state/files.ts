@@ -3,14 +3,21 @@ import { appendFile, mkdirSync, readFileSync, renameSync, statSync } from 'node:
 import { dirname, join } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import type { StatePort } from '../../agent/ports.ts';
+import type { SavedState } from '../../core/config.ts';
+import { isFailure, MEMORY_MS } from '../../core/flap.ts';
+import { isSameEvent, readEntry } from '../../core/history.ts';
 import type { HistoryEntry } from '../../core/io.ts';
+import type { Roster } from '../../core/lease/types.ts';
+import { checkSettings } from '../../core/settings/record.ts';
+import { NO_SETTINGS, type Settings } from '../../core/settings/types.ts';
 import type { NodeId } from '../../core/types.ts';
 
 /** What the stop hook needs to fence and release without the agent, its configuration or its modules. No secrets, only paths to them. */
 export type ClaimFacts = {
   readonly cluster: string;
   readonly driver: 'keepalived' | 'address' | 'none';
-  readonly vip: { readonly address: string; readonly interface: string } | null;
+  /** With prefix lengths; `address` is one of `addresses`. */
+  readonly vip: { readonly address: string; readonly addresses: readonly string[]; readonly interface: string } | null;
   readonly redis: readonly {
     readonly name: string;
     readonly host: string;
@@ -29,7 +36,11 @@ export type StateFiles = {
   readonly boot: number;
   /** Highest epoch ever persisted; 0 = none. */
   readonly epochOnDisk: number;
+  /** What else earlier processes left. */
+  readonly saved: SavedState;
   readonly port: StatePort;
+  /** Takes lines that others recorded, such as those in Redis; known ones are skipped. */
+  learnHistory(entries: readonly HistoryEntry[]): void;
   /** Newest last, at most HISTORY_MAX. */
   history(): readonly HistoryEntry[];
   /** The lease is released: nothing is left to release. */
@@ -39,7 +50,7 @@ export type StateFiles = {
 const HISTORY_MAX = 256;
 const HISTORY_BYTES_MAX = 1_048_576;
 
-type Saved = { boot: number; epoch: number };
+type Saved = { boot: number; epoch: number; settings: Settings; roster: Roster | null };
 
 /**
  * Opens (and creates) the files and counts this start as a new boot. Throws the file system's error when a directory cannot be written:
@@ -59,15 +70,30 @@ export function openState(opts: {
   const historyPath = join(opts.stateDir, 'history.jsonl');
   const claimPath = join(opts.runDir, 'claim.json');
   const before = readSaved(statePath, opts.log);
-  let saved: Saved = { boot: Math.max(Math.floor(opts.wallMs), before.boot + 1), epoch: before.epoch };
+  let saved: Saved = { ...before, boot: Math.max(Math.floor(opts.wallMs), before.boot + 1) };
   write(statePath, saved);
   const me = `${opts.node}#${saved.boot}`;
   const claimOf = (epoch: number) => JSON.stringify({ me, epoch, ...opts.claim });
   let history = readHistory(historyPath);
   write(claimPath, claimOf(0), 0o640);
+  const add = (entries: readonly HistoryEntry[]): void => {
+    const fresh = entries.filter((entry) => !history.some((known) => isSameEvent(known, entry)));
+    if (fresh.length === 0) return;
+    history = inOrder([...history, ...fresh]);
+    appendFile(historyPath, fresh.map((entry) => `${JSON.stringify(entry)}\n`).join(''), { mode: 0o640 }, (error) => {
+      if (error !== null) opts.log(`history: ${historyPath}: ${error.message}`);
+    });
+  };
   return {
     boot: saved.boot,
     epochOnDisk: before.epoch,
+    saved: {
+      settings: before.settings,
+      roster: before.roster,
+      historyEpoch: history.reduce((max, entry) => Math.max(max, entry.epoch), 0),
+      losses: lossesOf(history, opts.wallMs),
+    },
+    learnHistory: add,
     history: () => history,
     clearClaim: () => write(claimPath, claimOf(0), 0o640),
     port: {
@@ -79,12 +105,15 @@ export function openState(opts: {
       writeClaim(epoch) {
         write(claimPath, claimOf(epoch), 0o640);
       },
-      appendHistory(entry) {
-        history = [...history, entry].slice(-HISTORY_MAX);
-        appendFile(historyPath, `${JSON.stringify(entry)}\n`, { mode: 0o640 }, (error) => {
-          if (error !== null) opts.log(`history: ${historyPath}: ${error.message}`);
-        });
+      persistSettings(settings) {
+        saved = { ...saved, settings };
+        write(statePath, saved);
       },
+      persistRoster(roster) {
+        saved = { ...saved, roster };
+        write(statePath, saved);
+      },
+      appendHistory: (entry) => add([entry]),
     },
   };
 }
@@ -101,20 +130,38 @@ function readSaved(path: string, log: (text: string) => void): Saved {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { boot: 0, epoch: 0 };
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return NOTHING;
     throw error;
   }
   try {
     const raw = JSON.parse(text) as Partial<Record<keyof Saved, unknown>>;
     const { boot, epoch } = raw;
-    if (isCount(boot) && isCount(epoch)) return { boot, epoch };
+    if (isCount(boot) && isCount(epoch))
+      return { boot, epoch, settings: checkSettings(raw.settings) ?? NO_SETTINGS, roster: checkRoster(raw.roster) };
   } catch {
     // Falls through to the same answer as any other malformed content.
   }
   const aside = `${path}.damaged`;
   renameSync(path, aside);
   log(`state: ${path} is damaged and was set aside as ${aside}; epochs go on from Redis, gossip and the wall clock`);
-  return { boot: 0, epoch: 0 };
+  return NOTHING;
+}
+
+const NOTHING: Saved = { boot: 0, epoch: 0, settings: NO_SETTINGS, roster: null };
+const ROSTER_MAX = 256;
+
+function checkRoster(raw: unknown): Roster | null {
+  if (typeof raw !== 'object' || raw === null) return null;
+  const { epoch, version, nodes } = raw as Partial<Record<keyof Roster, unknown>>;
+  if (!isCount(epoch) || !isCount(version) || !Array.isArray(nodes) || nodes.length === 0 || nodes.length > ROSTER_MAX) return null;
+  return nodes.every((node) => typeof node === 'string' && node.length <= 63) ? { epoch, version, nodes } : null;
+}
+
+/** Who lost the role lately by no order, from what is on disk: the back-off outlives the crash that it is about. */
+function lossesOf(history: readonly HistoryEntry[], wallMs: number): SavedState['losses'] {
+  return history
+    .filter((entry) => entry.from !== '' && isFailure(entry.cause) && entry.atMs <= wallMs && wallMs - entry.atMs <= MEMORY_MS)
+    .map((entry) => ({ node: entry.from, agoMs: wallMs - entry.atMs }));
 }
 
 function isCount(value: unknown): value is number {
@@ -131,12 +178,13 @@ function readHistory(path: string): readonly HistoryEntry[] {
   }
   const entries: HistoryEntry[] = [];
   for (const line of text.split('\n').slice(-HISTORY_MAX - 1)) {
-    try {
-      const entry = JSON.parse(line) as HistoryEntry;
-      if (isCount(entry.epoch) && typeof entry.to === 'string') entries.push(entry);
-    } catch {
-      // A line cut by a crash is skipped; the others stand.
-    }
+    // A line cut by a crash is skipped; the others stand.
+    const entry = readEntry(line);
+    if (entry !== null) entries.push(entry);
   }
-  return entries;
+  return inOrder(entries);
+}
+
+function inOrder(entries: readonly HistoryEntry[]): readonly HistoryEntry[] {
+  return [...entries].sort((a, b) => a.epoch - b.epoch || a.atMs - b.atMs).slice(-HISTORY_MAX);
 }

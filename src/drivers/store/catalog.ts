@@ -3,7 +3,7 @@ import { lstatSync, readdirSync } from 'node:fs';
 import { blobName, fileKeyOf, sha256OfBlobName } from '../../core/replication/names.ts';
 import type { BlobRef, Inventory, ModelPath, Sha256, StoreModel } from '../../core/replication/types.ts';
 import { blobsDir, refusalOf } from './layout.ts';
-import type { BlobVerdict, VerifiedChange } from './messages.ts';
+import type { BlobVerdict, NamedBlobs, VerifiedChange } from './messages.ts';
 import type { Verified } from './verified.ts';
 import { type FoundManifest, walkManifests } from './walk.ts';
 
@@ -22,6 +22,8 @@ export type Catalog = {
   readonly stateOf: (ref: BlobRef) => { readonly state: BlobVerdict | 'unhashed'; readonly key: string };
   /** Takes a hash that was made of `digest`'s file. */
   readonly learn: (digest: Sha256, key: string, good: boolean) => void;
+  /** Every manifest with what it names. */
+  readonly named: () => { readonly models: readonly NamedBlobs[]; readonly refused: string | null };
   /** Manifests that cannot be read, with the reason. */
   readonly faults: () => ReadonlyMap<ModelPath, string>;
 };
@@ -114,6 +116,10 @@ export function openCatalog(args: { root: string; verified: Verified; visit: (di
       verified.set(digest, { key, good });
       refresh(digest);
     },
+    named: () => ({
+      models: [...manifests.values()].map(({ path, digest, parsed }) => ({ path, digest, blobs: 'fault' in parsed ? null : parsed.blobs })),
+      refused,
+    }),
     faults: () => {
       const bad = [...manifests.values()].flatMap(({ path, parsed }) => ('fault' in parsed ? [[path, parsed.fault] as const] : []));
       return new Map(bad);

@@ -1,4 +1,5 @@
 // Durable changes on a file system: data first, then the name, then the directory that holds the name.
+import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
 import { chmod, chown, type FileHandle, lstat, mkdir, open, rename } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
@@ -98,4 +99,38 @@ export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
 
+/** Makes an open file durable. */
+export type Flush = (handle: FileHandle) => Promise<void>;
+
+/**
+ * Flushes files of one file system, many at once: those that come while a flush runs share the next one. From BATCH_FILES on that is one
+ * `sync -f` (syncfs) instead of a journal commit for each; should it fail, each file is flushed by itself.
+ */
+export function openFlush(root: string): Flush {
+  let waiting: { readonly handle: FileHandle; readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = [];
+  let running = false;
+  const run = async (): Promise<void> => {
+    running = true;
+    for (let batch = waiting; batch.length > 0; batch = waiting) {
+      waiting = [];
+      const whole = batch.length >= BATCH_FILES && (await syncFileSystem(root));
+      await Promise.all(batch.map(({ handle, resolve, reject }) => (whole ? resolve() : handle.sync().then(resolve, reject))));
+    }
+    running = false;
+  };
+  return (handle) =>
+    new Promise((resolve, reject) => {
+      waiting.push({ handle, resolve, reject });
+      if (!running) void run();
+    });
+}
+
+/** False: it could not be done. */
+function syncFileSystem(root: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    execFile('sync', ['--file-system', root], { env: { PATH: '/usr/bin:/bin' } }, (error) => resolve(error === null));
+  });
+}
+
+const BATCH_FILES = 4;
 const RENAME_ROUNDS = 20;

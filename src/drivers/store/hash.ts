@@ -10,13 +10,17 @@ export type HashResult =
   | { readonly k: 'moved' }
   | { readonly k: 'absent' };
 
+/** Called with the bytes hashed so far; the next piece is read when it resolves. */
+export type Rest = (bytes: number) => Promise<void> | void;
+
+const noRest: Rest = () => undefined;
 const PIECE_BYTES = 1024 * 1024;
 
 /**
  * SHA-256 of a regular file, never through a link. The data is flushed first: a hash of pages that a power cut would lose must not be
  * remembered as the hash of the file.
  */
-export async function hashFile(file: string, signal: AbortSignal): Promise<HashResult> {
+export async function hashFile(file: string, signal: AbortSignal, rest: Rest = noRest): Promise<HashResult> {
   let handle: FileHandle;
   try {
     handle = await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -27,7 +31,7 @@ export async function hashFile(file: string, signal: AbortSignal): Promise<HashR
     const before = await handle.stat({ bigint: true });
     if (!before.isFile()) return { k: 'absent' };
     await handle.datasync();
-    const hex = await digestOf(handle, signal);
+    const hex = await digestOf(handle, signal, rest);
     const after = await handle.stat({ bigint: true });
     return fileKeyOf(before) === fileKeyOf(after) ? { k: 'hashed', hex, key: fileKeyOf(after) } : { k: 'moved' };
   } finally {
@@ -35,7 +39,7 @@ export async function hashFile(file: string, signal: AbortSignal): Promise<HashR
   }
 }
 
-async function digestOf(handle: FileHandle, signal: AbortSignal): Promise<string> {
+async function digestOf(handle: FileHandle, signal: AbortSignal, rest: Rest): Promise<string> {
   const hash = createHash('sha256');
   let [ready, spare] = [Buffer.allocUnsafe(PIECE_BYTES), Buffer.allocUnsafe(PIECE_BYTES)];
   let position = 0;
@@ -46,6 +50,7 @@ async function digestOf(handle: FileHandle, signal: AbortSignal): Promise<string
     const next = handle.read(spare, 0, PIECE_BYTES, position);
     hash.update(ready.subarray(0, length));
     length = (await next).bytesRead;
+    await rest(position);
     [ready, spare] = [spare, ready];
   }
   return hash.digest('hex');

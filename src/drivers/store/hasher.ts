@@ -1,7 +1,8 @@
 // Hashes what the catalog does not know yet: one file at a time, questions first, then the smaller blobs.
+import { setTimeout as pause } from 'node:timers/promises';
 import type { BlobRef, Sha256 } from '../../core/replication/types.ts';
 import type { Catalog } from './catalog.ts';
-import { hashFile } from './hash.ts';
+import { hashFile, type Rest } from './hash.ts';
 import { blobFile } from './layout.ts';
 import type { FromThread } from './messages.ts';
 
@@ -9,6 +10,8 @@ import type { FromThread } from './messages.ts';
 export type Hasher = {
   /** Answered with `verdict` once the blob's hash is known. */
   readonly ask: (id: number, ref: BlobRef) => void;
+  /** Answered with `verdict` after the blob was read anew, beside the queue. */
+  readonly rehash: (id: number, ref: BlobRef, bytesPerSecondMax: number) => void;
   /** The catalog was scanned: take its list anew. */
   readonly refill: () => void;
   readonly close: () => void;
@@ -48,10 +51,10 @@ export function openHasher(args: {
     return ref === undefined ? null : { id: null, ref };
   }
 
-  async function hashOne(ref: BlobRef): Promise<void> {
+  async function hashOne(ref: BlobRef, rest?: Rest): Promise<void> {
     const { digest } = ref;
     try {
-      const result = await hashFile(blobFile(root, digest), stop.signal);
+      const result = await hashFile(blobFile(root, digest), stop.signal, rest);
       if (result.k === 'moved') args.moved();
       if (result.k === 'hashed') learn(digest, result.key, result.hex === digest);
     } catch (error) {
@@ -87,10 +90,23 @@ export function openHasher(args: {
       questions.push({ id, ref });
       void run();
     },
+    rehash: (id, ref, bytesPerSecondMax) => {
+      void hashOne(ref, restOf(bytesPerSecondMax, stop.signal)).then(() => answer(id, ref));
+    },
     refill: () => {
       pending = [...catalog.unhashed()];
       void run();
     },
     close: () => stop.abort(),
+  };
+}
+
+/** Keeps the pace from the first byte on. */
+function restOf(bytesPerSecondMax: number, signal: AbortSignal): Rest {
+  if (bytesPerSecondMax <= 0) return () => undefined;
+  const startedMs = performance.now();
+  return async (bytes) => {
+    const aheadMs = (bytes * 1000) / bytesPerSecondMax - (performance.now() - startedMs);
+    if (aheadMs > 1) await pause(aheadMs, undefined, { signal }).catch(() => undefined);
   };
 }

@@ -33,6 +33,11 @@ export function stageDir(root: string): string {
   return join(root, '.agent-stage');
 }
 
+/** Models and blobs taken out of the live store, kept for a while. */
+export function quarantineDir(root: string): string {
+  return join(root, '.agent-quarantine');
+}
+
 /** A finished blob. Throws on a malformed digest. */
 export function blobFile(root: string, digest: Sha256): string {
   return join(blobsDir(root), blobName(digest));

@@ -1,7 +1,7 @@
 // The main thread's end of the store's thread: questions with answers, the mirror of what is verified, the latest inventory.
 import { Worker } from 'node:worker_threads';
 import type { BlobRef, Inventory, Sha256 } from '../../core/replication/types.ts';
-import type { BlobVerdict, FromThread, LogFields, ThreadSetup, ToThread, VerifiedChange } from './messages.ts';
+import type { BlobVerdict, FromThread, LogFields, NamedBlobs, ThreadSetup, ToThread, VerifiedChange } from './messages.ts';
 
 /** Takes a log line. `event` is a stable id. */
 export type Log = (level: 'info' | 'warn' | 'error', event: string, text: string, fields: LogFields) => void;
@@ -14,12 +14,17 @@ export type ThreadLink = {
   readonly verifiedNow: () => VerifiedChange;
   readonly rescan: () => Promise<void>;
   readonly verify: (ref: BlobRef) => Promise<BlobVerdict>;
+  /** Reads the blob anew; see the `rehash` question. */
+  readonly rehash: (ref: BlobRef, bytesPerSecondMax: number) => Promise<BlobVerdict>;
+  /** Looks at the disk and tells what every manifest names. Throws when the store is refused. */
+  readonly list: () => Promise<readonly NamedBlobs[]>;
   readonly published: (digest: Sha256, key: string) => void;
   readonly close: () => Promise<void>;
 };
 
 const RESTART_MS = 1000;
 const CLOSE_MS = 2000;
+const STOPPED = "the store's thread stopped before it answered";
 const NOT_YET: Inventory = { version: 0, models: [], refused: 'not looked at yet' };
 
 /** Starts the thread; resolves after its first scan. A thread that dies is logged and started again. */
@@ -39,7 +44,10 @@ export async function startThread(args: {
   let worker = start();
 
   function start(): Worker {
-    const started = new Worker(new URL('./thread.ts', import.meta.url), { workerData: setup });
+    const started = new Worker(new URL('./thread.ts', import.meta.url), {
+      workerData: setup,
+      resourceLimits: { maxYoungGenerationSizeMb: 3 },
+    });
     started.on('message', take);
     started.on('error', (error: Error) => log('error', 'store_thread_failed', `the store's thread failed: ${error.message}`, {}));
     started.on('exit', () => {
@@ -57,6 +65,7 @@ export async function startThread(args: {
   function take(message: FromThread): void {
     switch (message.k) {
       case 'scanned':
+      case 'listed':
       case 'verdict':
         open.get(message.id)?.(message);
         open.delete(message.id);
@@ -83,6 +92,13 @@ export async function startThread(args: {
     return promise;
   }
 
+  async function verdictOn(ref: BlobRef, question: (id: number) => ToThread): Promise<BlobVerdict> {
+    const answer = await ask(question);
+    if (answer?.k !== 'verdict') throw new Error(STOPPED);
+    if (answer.verdict === 'verified') mirror.set(ref.digest, answer.key);
+    return answer.verdict;
+  }
+
   async function close(): Promise<void> {
     closing = true;
     const gone = worker.threadId === -1 ? Promise.resolve() : new Promise((resolve) => worker.once('exit', resolve));
@@ -99,11 +115,13 @@ export async function startThread(args: {
     rescan: async () => {
       await ask((id) => ({ k: 'rescan', id }));
     },
-    verify: async (ref) => {
-      const answer = await ask((id) => ({ k: 'verify', id, ...ref }));
-      if (answer?.k !== 'verdict') throw new Error("the store's thread stopped before it answered");
-      if (answer.verdict === 'verified') mirror.set(ref.digest, answer.key);
-      return answer.verdict;
+    verify: (ref) => verdictOn(ref, (id) => ({ k: 'verify', id, ...ref })),
+    rehash: (ref, bytesPerSecondMax) => verdictOn(ref, (id) => ({ k: 'rehash', id, ...ref, bytesPerSecondMax })),
+    list: async () => {
+      const answer = await ask((id) => ({ k: 'list', id }));
+      if (answer?.k !== 'listed') throw new Error(STOPPED);
+      if (answer.refused !== null) throw new Error(answer.refused);
+      return answer.models;
     },
     published: (digest, key) => {
       mirror.set(digest, key);

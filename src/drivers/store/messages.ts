@@ -1,5 +1,5 @@
 // What the main thread and the store's thread say to each other.
-import type { Inventory, Sha256 } from '../../core/replication/types.ts';
+import type { BlobRef, Inventory, ModelPath, Sha256 } from '../../core/replication/types.ts';
 
 /** Given to the thread at its start. */
 export type ThreadSetup = {
@@ -14,12 +14,19 @@ export type ToThread =
   | { readonly k: 'rescan'; readonly id: number }
   /** Hash this blob now unless its hash is known; answered by `verdict`. */
   | { readonly k: 'verify'; readonly id: number; readonly digest: Sha256; readonly sizeBytes: number }
+  /** Hash this blob now, whatever is known of it, at most so fast (bytes per second, 0 = no limit); answered by `verdict`. */
+  | { readonly k: 'rehash'; readonly id: number; readonly digest: Sha256; readonly sizeBytes: number; readonly bytesPerSecondMax: number }
+  /** Look at the disk, then tell which model names which blobs; answered by `listed`. */
+  | { readonly k: 'list'; readonly id: number }
   /** The main thread published this blob, hashed while it arrived. */
   | { readonly k: 'published'; readonly digest: Sha256; readonly key: string }
   | { readonly k: 'close' };
 
 /** State of one blob under its final name. */
 export type BlobVerdict = 'verified' | 'absent' | 'corrupt';
+
+/** A manifest on disk and what it names; `blobs` null = it cannot be read, so nobody knows. */
+export type NamedBlobs = { readonly path: ModelPath; readonly digest: Sha256; readonly blobs: readonly BlobRef[] | null };
 
 /** Verified blobs that came and went since the last change: what may be served to peers. `key` is the file key of that file. */
 export type VerifiedChange = { readonly add: readonly (readonly [digest: Sha256, key: string])[]; readonly remove: readonly Sha256[] };
@@ -28,6 +35,7 @@ export type VerifiedChange = { readonly add: readonly (readonly [digest: Sha256,
 export type FromThread =
   | { readonly k: 'scanned'; readonly id: number }
   | { readonly k: 'verdict'; readonly id: number; readonly verdict: BlobVerdict; readonly key: string }
+  | { readonly k: 'listed'; readonly id: number; readonly models: readonly NamedBlobs[]; readonly refused: string | null }
   | { readonly k: 'blobs'; readonly change: VerifiedChange }
   | { readonly k: 'inventory'; readonly inventory: Inventory }
   | {

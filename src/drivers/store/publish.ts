@@ -4,7 +4,17 @@ import { lstat, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { caseKey, displayName, fileKeyOf } from '../../core/replication/names.ts';
 import type { BlobRef, Inventory, ModelPath, Sha256 } from '../../core/replication/types.ts';
-import { giveTo, makeDirectories, type Owner, openRegular, renameInto, syncDirectory, syncUpTo, writeDurably } from './durable.ts';
+import {
+  type Flush,
+  giveTo,
+  makeDirectories,
+  type Owner,
+  openRegular,
+  renameInto,
+  syncDirectory,
+  syncUpTo,
+  writeDurably,
+} from './durable.ts';
 import { blobFile, blobsDir, FILE_MODE, manifestFile, partFile, refusalOf, stageDir } from './layout.ts';
 import { parseManifest } from './manifest.ts';
 import type { BlobVerdict } from './messages.ts';
@@ -13,10 +23,13 @@ import type { BlobVerdict } from './messages.ts';
 export type PublishContext = {
   readonly root: string;
   readonly owner: Owner;
+  readonly flush: Flush;
   readonly inventory: () => Inventory;
   readonly keyOf: (digest: Sha256) => string | undefined;
   readonly verify: (ref: BlobRef) => Promise<BlobVerdict>;
   readonly published: (digest: Sha256, key: string) => void;
+  /** Keeps the file that lies under this name with another content; called before it is replaced. */
+  readonly keepCorrupt: (ref: BlobRef) => Promise<void>;
 };
 
 /** A manifest to publish: its bytes as the source has them, and the digest they were ordered by. */
@@ -44,13 +57,20 @@ export async function publishBlob(context: PublishContext, ref: BlobRef, key: st
     // Ollama's start-up prune spares blobs without a manifest for an hour, counted from the file's time.
     const now = new Date();
     await handle.utimes(now, now);
-    await handle.sync();
+    await context.flush(handle);
     await makeDirectories(root, blobsDir(root), owner);
+    await keepOld(context, ref);
     await rename(part, blobFile(root, ref.digest));
     context.published(ref.digest, fileKeyOf(await handle.stat({ bigint: true })));
   } finally {
     await handle.close();
   }
+}
+
+/** What lies there unverified does not have its name's content: evidence, and nothing that a reader should lose without a trace. */
+async function keepOld(context: PublishContext, ref: BlobRef): Promise<void> {
+  const old = await lstat(blobFile(context.root, ref.digest), { bigint: true }).catch(() => null);
+  if (old?.isFile() === true && fileKeyOf(old) !== context.keyOf(ref.digest)) await context.keepCorrupt(ref);
 }
 
 /** Makes a model visible. Throws what the file system throws; leaves nothing half-visible. */

@@ -1,16 +1,26 @@
 // The store driver: Ollama's models directory as an inventory, and the only way a model gets into it. Rules: Ollama sees a manifest only
 // when every blob it names lies verified under its final name; nothing live is written in place; nothing outside the store is touched.
 import { constants, realpathSync } from 'node:fs';
-import { chmod, chown, lstat, mkdir, readdir, stat, statfs, unlink } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { BlobRef, Inventory, ModelPath, Sha256 } from '../../core/replication/types.ts';
-import { codeOf, type Owner, openRegular } from './durable.ts';
-import { MANIFEST_BYTES_MAX, manifestFile, partFile, stageDir } from './layout.ts';
+import { codeOf, type Owner, openFlush, openRegular, writeDurably } from './durable.ts';
+import { FILE_MODE, MANIFEST_BYTES_MAX, manifestFile, partFile, stageDir } from './layout.ts';
 import { type Log, startThread } from './link.ts';
 import { type Manifest, type ManifestFault, parseManifest, sha256 } from './manifest.ts';
-import type { BlobVerdict, VerifiedChange } from './messages.ts';
+import type { BlobVerdict, NamedBlobs, VerifiedChange } from './messages.ts';
 import { type PublishContext, type PublishOrder, type PublishResult, publishBlob, publishModel } from './publish.ts';
+import { emptyQuarantine, freeBytesOf, openQuarantine, type QuarantineEntry } from './quarantine.ts';
+import {
+  keepReplaced,
+  type RemoveResult,
+  type RestoreResult,
+  type RetireContext,
+  restoreModel,
+  retireModel,
+  takeUnshared,
+} from './retire.ts';
 
 /** How a store is opened. */
 export type StoreOptions = {
@@ -44,7 +54,20 @@ export type Store = {
   /** File to receive a blob into, and what an earlier attempt left in it: kept over restarts, so that a copy resumes. */
   readonly stage: (digest: Sha256) => Promise<{ readonly file: string; readonly presentBytes: number }>;
   readonly publishBlob: (ref: BlobRef, key: string) => Promise<void>;
+  /** A manifest that it replaces is kept in the quarantine, with the blobs that nothing else names. */
   readonly publishModel: (order: PublishOrder) => Promise<PublishResult>;
+  /** Reads a blob anew, whatever is known of it; at most so many bytes per second, 0 = no limit. */
+  readonly rehash: (ref: BlobRef, bytesPerSecondMax: number) => Promise<BlobVerdict>;
+  /** Looks at the disk: every manifest and what it names. */
+  readonly list: () => Promise<readonly NamedBlobs[]>;
+  /** Moves a model into the quarantine; it must still have this manifest. */
+  readonly removeModel: (path: ModelPath, digest: Sha256) => Promise<RemoveResult>;
+  /** Brings the newest quarantined `path` back under the name `as`, every blob hashed first. */
+  readonly restoreModel: (path: ModelPath, as: ModelPath) => Promise<RestoreResult>;
+  /** What the quarantine holds, newest first. */
+  readonly quarantined: () => Promise<readonly QuarantineEntry[]>;
+  /** Drops entries older than `maxAgeMs`, and the oldest while fewer than `freeBytes` may be written. Returns what went. */
+  readonly emptyQuarantine: (maxAgeMs: number, freeBytes: number) => Promise<readonly QuarantineEntry[]>;
   readonly close: () => Promise<void>;
 };
 
@@ -65,10 +88,36 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     onInventory: (inventory) => inventoryListeners.forEach((listener) => void listener(inventory)),
     onVerified: (change) => verifiedListeners.forEach((listener) => void listener(change)),
   });
+  const quarantine = openQuarantine(root, () => prepareStage(root), Date.now);
+  const retire: RetireContext = { root, quarantine, list: thread.list };
+  const freeBytes = () => freeBytesOf(root, options.reserveBytes);
+  const flush = openFlush(root);
   const context = async (): Promise<PublishContext> => {
     const { inventory, keyOf, verify, published } = thread;
-    return { root, owner: await prepareStage(root), inventory, keyOf, verify, published };
+    return { root, owner: await prepareStage(root), flush, inventory, keyOf, verify, published, keepCorrupt };
   };
+  async function keepCorrupt(ref: BlobRef): Promise<void> {
+    const id = await quarantine.create({ kind: 'corrupt', path: '', manifestDigest: '', blobs: [ref] }, ref.digest);
+    await quarantine.linkBlob(id, ref.digest);
+    options.log('warn', 'store_blob_quarantined', `what lay under the name of blob ${ref.digest} is kept as ${id}`, { digest: ref.digest });
+  }
+  async function publish(order: PublishOrder): Promise<PublishResult> {
+    const { owner, ...rest } = await context();
+    const read = (path: ModelPath) => readBounded(manifestFile(root, path));
+    const kept = await keepReplaced(retire, order, read, (file, bytes) => writeDurably(file, bytes, FILE_MODE, owner));
+    const result = await publishModel({ owner, ...rest }, order);
+    if (result.k !== 'published') {
+      if (kept !== null) await quarantine.drop(kept.id);
+      return result;
+    }
+    await thread.rescan();
+    if (kept !== null) {
+      await takeUnshared(retire, kept.id, kept.blobs);
+      const text = `${order.path} had another manifest here; that one is kept as ${kept.id}`;
+      options.log('warn', 'store_model_replaced', text, { path: order.path, id: kept.id });
+    }
+    return result;
+  }
   return {
     inventory: thread.inventory,
     onInventory: (listener) => {
@@ -86,10 +135,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     },
     parseManifest,
     verify: thread.verify,
-    freeBytes: async () => {
-      const { bavail, bsize } = await statfs(root);
-      return bavail * bsize - options.reserveBytes;
-    },
+    freeBytes,
     stage: async (digest) => {
       await prepareStage(root);
       const file = partFile(root, digest);
@@ -97,11 +143,18 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       return { file, presentBytes: present?.size ?? 0 };
     },
     publishBlob: async (ref, key) => publishBlob(await context(), ref, key),
-    publishModel: async (order) => {
-      const result = await publishModel(await context(), order);
-      if (result.k === 'published') await thread.rescan();
+    publishModel: publish,
+    rehash: thread.rehash,
+    list: thread.list,
+    removeModel: async (path, digest) => {
+      const result = await retireModel(retire, path, digest);
+      await thread.rescan();
       return result;
     },
+    restoreModel: (path, as) => restoreModel(retire, { path, as, publish }),
+    quarantined: quarantine.entries,
+    emptyQuarantine: (maxAgeMs, bytes) =>
+      emptyQuarantine(quarantine, { nowMs: Date.now(), maxAgeMs, short: async () => (await freeBytes()) < bytes }),
     close: thread.close,
   };
 }

@@ -43,10 +43,12 @@ function serve(port: MessagePort, setup: ThreadSetup): void {
     idle: reporter.flush,
   });
   const askers: number[] = [];
+  const listers: number[] = [];
   const schedule = openSchedule(rescanMs, () => {
     catalog.scan();
     reporter.now();
     for (const id of askers.splice(0)) tell({ k: 'scanned', id });
+    for (const id of listers.splice(0)) tell({ k: 'listed', id, ...catalog.named() });
     hasher.refill();
   });
   const saver = setInterval(() => save(verified, verifiedFile, tell), SAVE_MS);
@@ -56,6 +58,13 @@ function serve(port: MessagePort, setup: ThreadSetup): void {
       case 'rescan':
         askers.push(message.id);
         schedule.now();
+        return;
+      case 'list':
+        listers.push(message.id);
+        schedule.now();
+        return;
+      case 'rehash':
+        hasher.rehash(message.id, { digest: message.digest, sizeBytes: message.sizeBytes }, message.bytesPerSecondMax);
         return;
       case 'verify':
         hasher.ask(message.id, { digest: message.digest, sizeBytes: message.sizeBytes });

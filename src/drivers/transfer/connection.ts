@@ -1,80 +1,72 @@
-// The receiving end of one blob connection: one request at a time, its bytes handed on as they come, no byte kept.
-
-import { X509Certificate } from 'node:crypto';
-import type { OnReadOpts } from 'node:net';
-import { type ConnectionOptions, connect } from 'node:tls';
-import type { NodeId } from '../../core/types.ts';
-import { certificateName, nodeOfCertificate } from './identity.ts';
-import type { BlobAddress, TlsMaterial } from './messages.ts';
+// The receiving end of one blob connection: requests answered in order, their bytes read from the socket straight to where they belong.
+import type { Socket } from 'node:net';
+import type { Body } from './intake.ts';
+import type { Peer } from './messages.ts';
 import { type BlobRequest, decodeHead, encodeRequest, HEAD_BYTES, type ReplyHead } from './protocol.ts';
-import { TLS_OPTIONS } from './tls.ts';
+import type { Dial } from './tls.ts';
 
 /** What became of a request. `wrong` = answered, but there is nothing to have. A drop or a stall is thrown. */
-export type GetResult = { readonly k: 'all' } | { readonly k: 'wrong'; readonly reason: string };
+export type GetResult = { readonly k: 'all'; readonly head: ReplyHead } | { readonly k: 'wrong'; readonly reason: string };
+
+/** A request, and where its bytes go. */
+export type Ask = {
+  readonly request: BlobRequest;
+  /** Whether a reply of this size may follow; no means that the peer's blob is another one. */
+  readonly fits: (head: ReplyHead) => boolean;
+  readonly body: Body;
+  readonly signal: AbortSignal;
+};
 
 /** A live connection to one peer. */
 export type Connection = {
-  /** Asks for a range of a blob of `sizeBytes`. `take` gets the bytes (valid only during the call) and says false to pause. */
-  readonly get: (args: {
-    readonly request: BlobRequest;
-    readonly sizeBytes: number;
-    readonly take: (bytes: Buffer) => boolean;
-    readonly signal: AbortSignal;
-  }) => Promise<GetResult>;
-  /** Go on after `take` said false. */
+  /** Sends the request at once, even when earlier ones are not answered yet. */
+  readonly get: (ask: Ask) => Promise<GetResult>;
+  /** Go on after a body said false. */
   readonly resume: () => void;
   readonly usable: () => boolean;
   readonly close: () => void;
 };
 
-type Running = {
-  readonly request: BlobRequest;
-  readonly sizeBytes: number;
-  readonly take: (bytes: Buffer) => boolean;
+type Running = Ask & {
   readonly resolve: (result: GetResult) => void;
   readonly reject: (error: Error) => void;
   head: ReplyHead | null;
   left: number;
 };
 
-const READ_BYTES = 256 * 1024;
+/** Read buffer for heads. What follows a head in the same read is copied, so it is small. */
+const HEADS_BYTES = 4096;
 
-/** Connects to `peer.node`; rejects when the certificate at the other end is not that node's. */
+/** Connects; rejects when the other end is not who it should be. */
 export function openConnection(args: {
-  readonly peer: BlobAddress & { readonly node: NodeId };
-  readonly cluster: string;
-  readonly tls: TlsMaterial;
+  readonly peer: Peer;
+  readonly dial: Dial;
   /** Longest time without a byte while bytes are wanted, ms; for the handshake too. */
   readonly stallMs: number;
   readonly signal: AbortSignal;
 }): Promise<Connection> {
-  const { peer, cluster, stallMs, signal } = args;
+  const { stallMs, signal } = args;
   const headBytes = Buffer.alloc(HEAD_BYTES);
+  const scratch = Buffer.allocUnsafeSlow(HEADS_BYTES);
+  const running: Running[] = [];
   let headFilled = 0;
-  let running: Running | null = null;
+  let into: Uint8Array = scratch;
+  let isOpen = false;
   let paused = false;
   let lastByteAt = performance.now();
   const opened = Promise.withResolvers<Connection>();
 
-  const options: ConnectionOptions & { readonly onread: OnReadOpts } = {
-    ...TLS_OPTIONS,
-    ...args.tls,
-    host: peer.host,
-    port: peer.port,
-    servername: certificateName(peer.node, cluster),
-    checkServerIdentity: (_host, certificate) => {
-      const names = new X509Certificate(certificate.raw).subjectAltName;
-      return nodeOfCertificate(names, cluster) === peer.node ? undefined : new Error(`the certificate is not that of ${peer.node}`);
+  const { socket, ready } = args.dial(args.peer, {
+    // The next read never reaches beyond the body that is being read, so its bytes need no copy.
+    buffer: () => {
+      const get = running[0];
+      into = get === undefined || get.head === null ? scratch : upTo(get.body.room(), get.left);
+      return into;
     },
-    // One buffer for every read: no garbage per 16 KiB of TLS record.
-    onread: {
-      buffer: Buffer.allocUnsafe(READ_BYTES),
-      callback: (n, buffer) => onBytes(Buffer.from(buffer.buffer, buffer.byteOffset, n)),
-    },
-  };
-  const socket = connect(options);
+    callback: (n) => onBytes(n),
+  });
   const watchdog = setInterval(() => {
-    const waits = running !== null || socket.connecting || !socket.authorized;
+    const waits = running.length > 0 || !isOpen;
     if (waits && !paused && performance.now() - lastByteAt > stallMs) fail(new Error(`no byte for ${stallMs} ms`));
   }, stallMs / 4);
 
@@ -82,27 +74,41 @@ export function openConnection(args: {
     clearInterval(watchdog);
     socket.destroy();
     opened.reject(error);
-    running?.reject(error);
-    running = null;
+    for (const get of running.splice(0)) get.reject(error);
   }
 
   /** False pauses the reading. */
-  function onBytes(bytes: Buffer): boolean {
+  function onBytes(n: number): boolean {
     lastByteAt = performance.now();
-    const get = running;
-    if (get === null) return surplus();
-    if (get.head !== null) return onBody(get, bytes);
-    const taken = bytes.copy(headBytes, headFilled, 0, HEAD_BYTES - headFilled);
-    headFilled += taken;
-    if (headFilled < HEAD_BYTES) return true;
-    onHead(get);
-    if (taken === bytes.length) return true;
-    return running === get ? onBody(get, bytes.subarray(taken)) : surplus();
+    try {
+      const get = running[0];
+      if (into !== scratch && get !== undefined) onBody(get, n);
+      else onHeads(scratch.subarray(0, n));
+    } catch (error) {
+      fail(error instanceof Error ? error : new Error(String(error)));
+    }
+    return !paused;
   }
 
-  function surplus(): boolean {
-    fail(new Error('bytes that nobody asked for'));
-    return false;
+  function onHeads(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length && !socket.destroyed; ) {
+      const get = running[0];
+      if (get === undefined) {
+        fail(new Error('bytes that nobody asked for'));
+        return;
+      }
+      if (get.head === null) {
+        const taken = bytes.copy(headBytes, headFilled, at, at + HEAD_BYTES - headFilled);
+        headFilled += taken;
+        at += taken;
+        if (headFilled === HEAD_BYTES) onHead(get);
+      } else {
+        const room = upTo(get.body.room(), Math.min(get.left, bytes.length - at));
+        room.set(bytes.subarray(at, at + room.length));
+        at += room.length;
+        onBody(get, room.length);
+      }
+    }
   }
 
   function onHead(get: Running): void {
@@ -112,61 +118,78 @@ export function openConnection(args: {
     if (head === null) {
       fail(new Error('a malformed reply'));
     } else if (head.status !== 'ok') {
-      finish(get, { k: 'wrong', reason: head.status === 'absent' ? 'does not have it' : 'has another size' });
-    } else if (head.length !== get.request.length || head.sizeBytes !== get.sizeBytes) {
+      finish({ k: 'wrong', reason: head.status === 'absent' ? 'does not have it' : 'has another size' });
+      if (head.length > 0) fail(new Error('a malformed reply'));
+    } else if (!get.fits(head)) {
       // The bytes are on their way already, so the connection is of no further use.
-      finish(get, { k: 'wrong', reason: 'has another size' });
+      finish({ k: 'wrong', reason: 'has another size' });
       fail(new Error('has another size'));
     } else {
       get.left = head.length;
-      if (get.left === 0) finish(get, { k: 'all' });
+      if (get.left === 0) finish({ k: 'all', head });
     }
   }
 
-  function onBody(get: Running, bytes: Buffer): boolean {
-    if (bytes.length > get.left) return surplus();
-    get.left -= bytes.length;
-    try {
-      paused = !get.take(bytes) && get.left > 0;
-    } catch (error) {
-      fail(error instanceof Error ? error : new Error(String(error)));
-      return false;
-    }
-    if (get.left === 0) finish(get, { k: 'all' });
-    return !paused;
+  function onBody(get: Running, n: number): void {
+    get.left -= n;
+    paused = !get.body.took(n) && get.left > 0;
+    if (get.left === 0 && get.head !== null) finish({ k: 'all', head: get.head });
   }
 
-  function finish(get: Running, result: GetResult): void {
-    running = null;
-    get.resolve(result);
+  function finish(result: GetResult): void {
+    running.shift()?.resolve(result);
   }
 
   const connection: Connection = {
-    get: ({ request, sizeBytes, take, signal: stop }) => {
-      stop.throwIfAborted();
+    get: (ask) => {
+      ask.signal.throwIfAborted();
       const { promise, resolve, reject } = Promise.withResolvers<GetResult>();
       const abort = () => fail(new Error('aborted'));
-      stop.addEventListener('abort', abort, { once: true });
-      lastByteAt = performance.now();
-      running = { request, sizeBytes, take, resolve, reject, head: null, left: 0 };
-      socket.write(encodeRequest(request));
-      return promise.finally(() => stop.removeEventListener('abort', abort));
+      ask.signal.addEventListener('abort', abort, { once: true });
+      if (running.length === 0) lastByteAt = performance.now();
+      running.push({ ...ask, resolve, reject, head: null, left: 0 });
+      if (socket.destroyed) fail(new Error('the connection was closed'));
+      else socket.write(encodeRequest(ask.request));
+      return promise.finally(() => ask.signal.removeEventListener('abort', abort));
     },
     resume: () => {
       paused = false;
       lastByteAt = performance.now();
       socket.resume();
     },
-    usable: () => !socket.destroyed && running === null,
+    usable: () => !socket.destroyed && running.length === 0,
     close: () => fail(new Error('closed')),
   };
   const abort = () => fail(new Error('aborted'));
   signal.addEventListener('abort', abort, { once: true });
-  socket.once('secureConnect', () => {
+  socket.once(ready, () => {
+    isOpen = true;
     signal.removeEventListener('abort', abort);
     opened.resolve(connection);
   });
+  ended(socket, fail);
+  return opened.promise;
+}
+
+function ended(socket: Socket, fail: (error: Error) => void): void {
   socket.on('error', fail);
   socket.on('close', () => fail(new Error('the connection was closed')));
-  return opened.promise;
+}
+
+function upTo(bytes: Uint8Array, length: number): Uint8Array {
+  return bytes.length <= length ? bytes : bytes.subarray(0, length);
+}
+
+/** Collects a short answer of at most `bytesMax`. */
+export function collector(bytesMax: number): Body & { readonly bytes: () => Buffer } {
+  const buffer = Buffer.alloc(bytesMax + 1);
+  let filled = 0;
+  return {
+    room: () => buffer.subarray(filled),
+    took: (n) => {
+      filled += n;
+      return true;
+    },
+    bytes: () => buffer.subarray(0, filled),
+  };
 }

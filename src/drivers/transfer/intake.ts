@@ -1,112 +1,109 @@
-// Where received bytes go: gathered into large pieces, hashed, and written while the next piece fills. The hash covers exactly the bytes
-// below `position`.
-import { createHash, type Hash } from 'node:crypto';
+// Where received bytes go: read from the socket straight into large pieces, which the hashing thread hashes and writes while the next one
+// fills. The hash covers exactly the bytes from the intake's start to `position`.
 import type { FileHandle } from 'node:fs/promises';
+import type { Piece, Sink, SinkStream } from './sink-link.ts';
 
-/** The growing end of one part file. */
-export type Intake = {
-  /** Bytes taken so far, those still being written included. */
+/** What takes the bytes of an answer: `room` is where the next ones go, `took` says how many came; false = wait before more. */
+export type Body = { readonly room: () => Uint8Array; readonly took: (bytes: number) => boolean };
+
+/** The growing end of one run of bytes in a part file. */
+export type Intake = Body & {
+  /** Bytes from the start of the file, those still on their way to it included. */
   readonly position: () => number;
-  /** Takes bytes; false = the disk is behind, wait for `ready`. Throws when an earlier write failed. */
-  readonly push: (bytes: Uint8Array) => boolean;
+  /** Resolves when there is room again after `took` said false. */
   readonly ready: () => Promise<void>;
-  /** Writes what is gathered. After it the file holds everything below `position`. */
+  /** Hands over what is gathered, and waits. After it the file holds everything below `position`. */
   readonly flush: () => Promise<void>;
-  /** Flushes, and gives the hex SHA-256 of the whole. */
+  /** Flushes, and gives the hex SHA-256 of the whole run. */
   readonly digest: () => Promise<string>;
+  /** Hashes what lies at `position` already, and moves there. */
+  readonly absorb: (length: number, progress: (bytes: number) => void) => Promise<void>;
   /** Starts over from an empty file. */
   readonly reset: () => Promise<void>;
+  /** Never rejects. The file may be closed after it. */
+  readonly close: () => Promise<void>;
 };
 
-const PIECE_BYTES = 1024 * 1024;
-/** Pieces being written at most before `push` asks to wait. */
+/** Pieces under way at most before `took` asks to wait. */
 const PIECES = 4;
+/**
+ * Bytes after which the disk is told to begin with them. Without it the whole file would be flushed at the end, when nothing else is left to
+ * do.
+ */
+const BEGIN_BYTES = 64 * 1024 * 1024;
 
-/** Continues a part file: hashes what is there already. `onHashed` is told how far that has come, bytes. */
-export async function openIntake(handle: FileHandle, signal: AbortSignal, onHashed: (bytes: number) => void): Promise<Intake> {
-  let hash = createHash('sha256');
-  let position = await hashExisting(handle, hash, signal, onHashed);
-  let piece: Buffer = Buffer.allocUnsafe(PIECE_BYTES);
+/** Opens an intake at a place of the file. `flush` makes what was written durable; it is called now and then. */
+export function openIntake(args: {
+  readonly sink: Sink;
+  readonly flush: (handle: FileHandle) => Promise<void>;
+  readonly handle: FileHandle;
+  readonly start: number;
+}): Intake {
+  const { sink, handle, start } = args;
+  let stream: SinkStream = sink.open(handle, start);
+  let position = start;
+  let piece: Piece | null = null;
   let filled = 0;
-  let failure: unknown = null;
-  const spare: Buffer[] = [];
-  const writing = new Set<Promise<void>>();
+  let begun = start;
+  let beginning: Promise<void> | null = null;
 
-  const store = () => {
-    const [bytes, at] = [piece, position - filled];
-    const length = filled;
-    hash.update(bytes.subarray(0, length));
-    const write = writeAll(handle, bytes.subarray(0, length), at)
-      .catch((error: unknown) => {
-        failure ??= error;
-      })
-      .finally(() => {
-        writing.delete(write);
-        spare.push(bytes);
-      });
-    writing.add(write);
-    piece = spare.pop() ?? Buffer.allocUnsafe(PIECE_BYTES);
+  const hand = () => {
+    if (piece !== null && filled > 0) stream.write(piece, filled);
+    piece = null;
     filled = 0;
   };
-  const check = () => {
-    if (failure !== null) throw failure;
+  const begin = () => {
+    if (position - begun < BEGIN_BYTES || beginning !== null) return;
+    begun = position;
+    beginning = args.flush(handle).then(
+      () => {
+        beginning = null;
+      },
+      // The flush at the end reports it.
+      () => undefined,
+    );
   };
   const flush = async () => {
-    if (filled > 0) store();
-    while (writing.size > 0) await Promise.all(writing);
-    check();
+    hand();
+    await stream.drained();
   };
   return {
     position: () => position,
-    push: (bytes) => {
-      check();
-      for (let taken = 0; taken < bytes.length; ) {
-        const n = Math.min(bytes.length - taken, PIECE_BYTES - filled);
-        piece.set(bytes.subarray(taken, taken + n), filled);
-        taken += n;
-        filled += n;
-        position += n;
-        if (filled === PIECE_BYTES) store();
+    room: () => {
+      piece ??= sink.piece();
+      return piece.subarray(filled);
+    },
+    took: (bytes) => {
+      filled += bytes;
+      position += bytes;
+      if (piece !== null && filled === piece.length) {
+        hand();
+        begin();
       }
-      return writing.size < PIECES;
+      return stream.pending() < PIECES;
     },
     ready: async () => {
-      while (writing.size >= PIECES) await Promise.race(writing);
+      while (stream.pending() >= PIECES) await stream.turn();
     },
     flush,
     digest: async () => {
       await flush();
-      return hash.copy().digest('hex');
+      return stream.digest();
+    },
+    absorb: async (length, progress) => {
+      await stream.absorb(length, progress);
+      position += length;
+      begun = position;
     },
     reset: async () => {
       filled = 0;
-      while (writing.size > 0) await Promise.all(writing);
-      failure = null;
+      piece = null;
+      await stream.close();
       await handle.truncate(0);
-      hash = createHash('sha256');
+      stream = sink.open(handle, 0);
       position = 0;
+      begun = 0;
     },
+    close: () => stream.close(),
   };
-}
-
-async function hashExisting(handle: FileHandle, hash: Hash, signal: AbortSignal, onHashed: (bytes: number) => void): Promise<number> {
-  let [ready, next] = [Buffer.allocUnsafe(PIECE_BYTES), Buffer.allocUnsafe(PIECE_BYTES)];
-  let position = 0;
-  let { bytesRead } = await handle.read(ready, 0, PIECE_BYTES, 0);
-  while (bytesRead > 0) {
-    signal.throwIfAborted();
-    position += bytesRead;
-    const reading = handle.read(next, 0, PIECE_BYTES, position);
-    hash.update(ready.subarray(0, bytesRead));
-    onHashed(position);
-    bytesRead = (await reading).bytesRead;
-    [ready, next] = [next, ready];
-  }
-  return position;
-}
-
-async function writeAll(handle: FileHandle, bytes: Buffer, at: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    done += (await handle.write(bytes, done, bytes.length - done, at + done)).bytesWritten;
-  }
 }

@@ -11,6 +11,14 @@ export type BlobAddress = { readonly host: string; readonly port: number };
 /** Verified blobs that came and went; `key` is the file key of the verified file. */
 export type OfferChange = { readonly add: readonly (readonly [digest: Sha256, key: string])[]; readonly remove: readonly Sha256[] };
 
+/** A blob on its way, shared with others chunk by chunk: bits of `have` are set once their chunk is verified and written. */
+export type SharedPart = {
+  readonly file: string;
+  readonly inode: string;
+  readonly sizeBytes: number;
+  readonly have: SharedArrayBuffer;
+};
+
 /** A line for the log. */
 export type LogLine = {
   readonly k: 'log';
@@ -31,6 +39,8 @@ export type ServerSetup = {
 /** Asked of the serving thread. */
 export type ToServer =
   | { readonly k: 'offer'; readonly change: OfferChange }
+  /** Null: no longer. A part that became whole ends with its offer. */
+  | { readonly k: 'part'; readonly digest: Sha256; readonly part: SharedPart | null }
   | { readonly k: 'nodes'; readonly nodes: readonly NodeId[] }
   | { readonly k: 'close' };
 /** Told by the serving thread. */
@@ -44,12 +54,16 @@ export type ReceiverSetup = {
   readonly bytesPerSecondMax: number;
 };
 
-/** One blob to receive into `file`; sources in order of preference. */
+/** Where one node serves its blobs. */
+export type Peer = BlobAddress & { readonly node: NodeId };
+
+/** One blob to receive into `file`; sources in order of preference. `mates`: others that may be fetching it too, or have it. */
 export type ReceiveOrder = {
   readonly digest: Sha256;
   readonly sizeBytes: number;
   readonly file: string;
-  readonly sources: readonly (BlobAddress & { readonly node: NodeId })[];
+  readonly sources: readonly Peer[];
+  readonly mates: readonly Peer[];
 };
 /** Asked of the receiving thread. */
 export type ToReceiver =
@@ -64,7 +78,7 @@ export type ReceiveProgress = { readonly doneBytes: number; readonly phase: 'ver
 /** A source that did not deliver, and why. `corrupt` = its bytes did not have the digest. */
 export type Blame = { readonly node: NodeId; readonly reason: string; readonly corrupt: boolean };
 
-/** End of one order. `key` is the file key of the flushed, verified part. */
+/** End of one order. `key` is the file key of the verified part, flushed unless it is small (SMALL_BYTES). */
 export type ReceiveOutcome =
   | {
       readonly k: 'done';
@@ -84,4 +98,24 @@ export type ReceiveOutcome =
 export type FromReceiver =
   | ({ readonly k: 'progress'; readonly id: number } & ReceiveProgress)
   | { readonly k: 'outcome'; readonly id: number; readonly outcome: ReceiveOutcome }
+  | { readonly k: 'part'; readonly digest: Sha256; readonly part: SharedPart | null }
   | LogLine;
+
+/** Asked of the hashing thread. A stream is a run of bytes of one open file with the SHA-256 of what went through it. */
+export type ToSink =
+  | { readonly k: 'open'; readonly id: number; readonly fd: number; readonly at: number }
+  /** Hash `length` bytes of the buffer and write them at the stream's position; the buffer comes back with `written`. */
+  | { readonly k: 'piece'; readonly id: number; readonly buffer: ArrayBuffer; readonly length: number }
+  /** Hash what lies at the stream's position already. */
+  | { readonly k: 'absorb'; readonly id: number; readonly length: number }
+  | { readonly k: 'digest'; readonly id: number }
+  | { readonly k: 'close'; readonly id: number };
+
+/** An error of the file system, as it crosses threads. */
+export type SinkError = { readonly code: string; readonly message: string };
+
+/** Told by the hashing thread. */
+export type FromSink =
+  | { readonly k: 'written'; readonly id: number; readonly buffer: ArrayBuffer; readonly error: SinkError | null }
+  | { readonly k: 'absorbed'; readonly id: number; readonly bytes: number; readonly done: boolean; readonly error: SinkError | null }
+  | { readonly k: 'digest'; readonly id: number; readonly hex: string };

@@ -1,109 +1,16 @@
-// The receiving thread: blobs from peers into part files, several at a time. Started by transfer.ts.
-import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import type { NodeId } from '../../core/types.ts';
-import { type Connection, openConnection } from './connection.ts';
-import { createLimit } from './limit.ts';
-import type { BlobAddress, FromReceiver, ReceiveOrder, ReceiveProgress, ReceiverSetup, ToReceiver } from './messages.ts';
-import { type ReceiveContext, receiveBlob } from './receive-blob.ts';
+// The receiving thread. Started by transfer.ts.
+import { X509Certificate } from 'node:crypto';
+import { parentPort, workerData } from 'node:worker_threads';
+import { nodeOfCertificate } from './identity.ts';
+import type { ReceiverSetup } from './messages.ts';
+import { receiveOrders } from './receiver.ts';
+import { tlsDial } from './tls.ts';
 
-const PROGRESS_MS = 250;
-const KEEP_IDLE_MS = 20_000;
-const KEEP_IDLE_MAX = 4;
-/** Blobs at the same time; the rest wait. A server takes 16 connections from one node. */
-const AT_ONCE_MAX = 8;
-
-type Peer = BlobAddress & { readonly node: NodeId };
-
-function serve(port: MessagePort, setup: ReceiverSetup): void {
-  const tell = (message: FromReceiver) => port.postMessage(message);
-  const limit = createLimit(setup.bytesPerSecondMax, () => performance.now());
-  const pool = openPool(setup);
-  const running = new Map<number, AbortController>();
-  const queue: (() => void)[] = [];
-  let free = AT_ONCE_MAX;
-
-  const receive = async (id: number, order: ReceiveOrder): Promise<void> => {
-    const stop = new AbortController();
-    running.set(id, stop);
-    const context: ReceiveContext = { ...pool, limit, progress: throttled((progress) => tell({ k: 'progress', id, ...progress })) };
-    if (free > 0) free -= 1;
-    else await new Promise<void>((resolve) => queue.push(resolve));
-    const outcome = await receiveBlob(order, context, stop.signal);
-    const next = queue.shift();
-    if (next === undefined) free += 1;
-    else next();
-    running.delete(id);
-    tell({ k: 'outcome', id, outcome });
-  };
-
-  port.on('message', (message: ToReceiver) => {
-    switch (message.k) {
-      case 'receive':
-        void receive(message.id, message.order);
-        return;
-      case 'cancel':
-        running.get(message.id)?.abort();
-        return;
-      case 'limit':
-        limit.set(message.bytesPerSecondMax);
-        return;
-      case 'close':
-        for (const stop of running.values()) stop.abort();
-        pool.close();
-        port.close();
-    }
-  });
+function serve(setup: ReceiverSetup): void {
+  const { cluster, tls } = setup;
+  const self = nodeOfCertificate(new X509Certificate(tls.cert).subjectAltName, cluster) ?? '';
+  if (parentPort === null) return;
+  receiveOrders({ port: parentPort, setup, self, dial: tlsDial(cluster, tls), flush: (handle) => handle.datasync() });
 }
 
-/** Passes on the first of each phase, then one in PROGRESS_MS. */
-function throttled(pass: (progress: ReceiveProgress) => void): (progress: ReceiveProgress) => void {
-  let nextAt = 0;
-  let phase = '';
-  return (progress) => {
-    const now = performance.now();
-    if (now < nextAt && progress.phase === phase) return;
-    nextAt = now + PROGRESS_MS;
-    phase = progress.phase;
-    pass(progress);
-  };
-}
-
-type Pool = Pick<ReceiveContext, 'lend' | 'giveBack'> & { readonly close: () => void };
-
-/** Connections that wait for their next blob: a model may have thousands. */
-function openPool(setup: ReceiverSetup): Pool {
-  const idle = new Map<string, { readonly connection: Connection; readonly timer: NodeJS.Timeout }[]>();
-  const nameOf = ({ node, host, port }: Peer) => `${node} ${host} ${port}`;
-  const takeIdle = (peer: Peer): Connection | null => {
-    for (let entry = idle.get(nameOf(peer))?.pop(); entry !== undefined; entry = idle.get(nameOf(peer))?.pop()) {
-      clearTimeout(entry.timer);
-      if (entry.connection.usable()) return entry.connection;
-    }
-    return null;
-  };
-  return {
-    lend: async (peer, signal) => {
-      const { cluster, tls, stallMs } = setup;
-      return takeIdle(peer) ?? (await openConnection({ peer, cluster, tls, stallMs, signal }));
-    },
-    giveBack: (peer, connection) => {
-      const waiting = idle.get(nameOf(peer)) ?? [];
-      idle.set(nameOf(peer), waiting);
-      if (waiting.length >= KEEP_IDLE_MAX) return connection.close();
-      const timer = setTimeout(() => {
-        waiting.splice(0, waiting.length, ...waiting.filter((entry) => entry.connection !== connection));
-        connection.close();
-      }, KEEP_IDLE_MS);
-      waiting.push({ connection, timer });
-    },
-    close: () => {
-      for (const { connection, timer } of [...idle.values()].flat()) {
-        clearTimeout(timer);
-        connection.close();
-      }
-      idle.clear();
-    },
-  };
-}
-
-if (parentPort !== null) serve(parentPort, workerData as ReceiverSetup);
+serve(workerData as ReceiverSetup);

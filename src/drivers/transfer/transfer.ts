@@ -9,10 +9,12 @@ import type {
   FromServer,
   LogLine,
   OfferChange,
+  Peer,
   ReceiveOutcome,
   ReceiveProgress,
   ReceiverSetup,
   ServerSetup,
+  SharedPart,
   TlsMaterial,
   ToReceiver,
   ToServer,
@@ -32,6 +34,8 @@ export type TransferOptions = {
   readonly bytesPerSecondMax: number;
   /** A source that sends no byte for so long is left, ms; default 10,000. */
   readonly stallMs?: number;
+  /** The threads' programs; a measurement may bring its own. */
+  readonly threads?: { readonly serve: URL; readonly receive: URL };
   readonly log: (level: LogLine['level'], event: string, text: string, fields: LogLine['fields']) => void;
 };
 
@@ -62,24 +66,29 @@ export type Transfer = {
 const STALL_MS = 10_000;
 const RESTART_MS = 1000;
 const CLOSE_MS = 2000;
+// Nothing to copy is the normal state of a cluster: a receiving thread costs 15 MB.
+const RECEIVER_IDLE_MS = 60_000;
+// What the threads move never enters their heaps.
+const THREADS = { serve: new URL('./serve.ts', import.meta.url), receive: new URL('./receive.ts', import.meta.url) };
+const THREAD_LIMITS = { maxYoungGenerationSizeMb: 3 } as const;
 
-/** Starts both threads; resolves when the port is open, or known to be taken (then it is tried again for ever, and logged). */
+/** Starts the serving thread; resolves when the port is open, or known to be taken (then it is tried again for ever, and logged). */
 export async function openTransfer(options: TransferOptions): Promise<Transfer> {
   let peers = options.peers;
   const server = options.listen === null ? null : startServer(options, options.listen, () => [...peers.keys()]);
-  const receiver = startReceiver(options);
+  const receiver = startReceiver(options, (digest, part) => server?.share(digest, part));
   let closed: Promise<void> | undefined;
   await server?.ready;
   return {
     port: () => server?.port() ?? 0,
     fetchBlob: (order) => {
-      const sources = order.sources.flatMap((node) => {
-        const address = peers.get(node);
-        return address === undefined ? [] : [{ node, ...address }];
-      });
+      const known = [...peers].map(([node, address]) => ({ node, ...address }));
+      const sources = order.sources.flatMap((node) => known.filter((peer) => peer.node === node));
+      const mates = known.filter((peer) => !order.sources.includes(peer.node));
       const bad = !isSha256(order.digest) || !Number.isSafeInteger(order.sizeBytes) || order.sizeBytes < 0;
+      if (closed !== undefined) return Promise.resolve({ k: 'failed', cause: 'aborted', reason: 'closed', blamed: [] });
       if (bad) return Promise.resolve({ k: 'failed', cause: 'sources', reason: 'not a blob: malformed digest or size', blamed: [] });
-      return receiver.fetch(order, sources);
+      return receiver.fetch(order, sources, mates);
     },
     offer: (change) => server?.offer(change),
     setPeers: (next) => {
@@ -98,6 +107,7 @@ type ServerThread = {
   readonly ready: Promise<void>;
   readonly port: () => number;
   readonly offer: (change: OfferChange) => void;
+  readonly share: (digest: Sha256, part: SharedPart | null) => void;
   readonly allow: (nodes: readonly NodeId[]) => void;
   readonly close: () => Promise<void>;
 };
@@ -109,7 +119,7 @@ function startServer(options: TransferOptions, listen: BlobAddress, nodesNow: ()
   let port = 0;
   const start = (): Worker => {
     const setup: ServerSetup = { listen, root, cluster, tls, nodes: nodesNow() };
-    const started = new Worker(new URL('./serve.ts', import.meta.url), { workerData: setup });
+    const started = new Worker((options.threads ?? THREADS).serve, { workerData: setup, resourceLimits: THREAD_LIMITS });
     started.on('message', (message: FromServer) => {
       if (message.k === 'listening') port = message.port;
       else log(message.level, message.event, message.text, message.fields);
@@ -128,59 +138,78 @@ function startServer(options: TransferOptions, listen: BlobAddress, nodesNow: ()
       for (const [digest, key] of change.add) offers.set(digest, key);
       post({ k: 'offer', change });
     },
+    share: (digest, part) => post({ k: 'part', digest, part }),
     allow: (nodes) => post({ k: 'nodes', nodes }),
     close: () => thread.close(() => post({ k: 'close' })),
   };
 }
 
 type ReceiverThread = {
-  readonly fetch: (order: FetchOrder, sources: readonly (BlobAddress & { readonly node: NodeId })[]) => Promise<ReceiveOutcome>;
+  readonly fetch: (order: FetchOrder, sources: readonly Peer[], mates: readonly Peer[]) => Promise<ReceiveOutcome>;
   readonly limit: (bytesPerSecondMax: number) => void;
   readonly close: () => Promise<void>;
 };
 
 type Waiting = { readonly progress: (progress: ReceiveProgress) => void; readonly resolve: (outcome: ReceiveOutcome) => void };
+type Receiver = { readonly worker: Worker; readonly waiting: Map<number, Waiting> };
 
-function startReceiver(options: TransferOptions): ReceiverThread {
+/** The receiving thread: started by the first order, ended when there was none for RECEIVER_IDLE_MS. A crash fails its orders; the next one starts another. */
+function startReceiver(options: TransferOptions, share: ServerThread['share']): ReceiverThread {
   const { cluster, tls, log } = options;
   let bytesPerSecondMax = options.bytesPerSecondMax;
-  const waiting = new Map<number, Waiting>();
+  let current: Receiver | null = null;
+  let idle: NodeJS.Timeout | undefined;
   let nextId = 1;
-  const start = (): Worker => {
+
+  function start(): Receiver {
     const setup: ReceiverSetup = { cluster, tls, stallMs: options.stallMs ?? STALL_MS, bytesPerSecondMax };
-    const started = new Worker(new URL('./receive.ts', import.meta.url), { workerData: setup });
-    started.on('message', (message: FromReceiver) => {
+    const worker = new Worker((options.threads ?? THREADS).receive, { workerData: setup, resourceLimits: THREAD_LIMITS });
+    const started: Receiver = { worker, waiting: new Map() };
+    worker.on('message', (message: FromReceiver) => {
       if (message.k === 'log') return log(message.level, message.event, message.text, message.fields);
-      const order = waiting.get(message.id);
+      if (message.k === 'part') return share(message.digest, message.part);
+      const order = started.waiting.get(message.id);
       if (message.k === 'progress') return order?.progress(message);
-      waiting.delete(message.id);
+      started.waiting.delete(message.id);
       order?.resolve(message.outcome);
+      if (started.waiting.size === 0) idle = setTimeout(() => void end(), RECEIVER_IDLE_MS).unref();
     });
-    started.on('exit', () => {
-      for (const { resolve } of waiting.values())
+    worker.on('error', (error: Error) => log('error', 'transfer_thread_failed', `the receiving thread failed: ${error.message}`, {}));
+    worker.on('exit', () => {
+      if (current === started) current = null;
+      for (const { resolve } of started.waiting.values())
         resolve({ k: 'failed', cause: 'aborted', reason: 'the receiving thread stopped', blamed: [] });
-      waiting.clear();
     });
     return started;
-  };
-  const thread = keepAlive(start, log, 'receiving');
-  const post = (message: ToReceiver) => thread.worker().postMessage(message);
+  }
+
+  async function end(): Promise<void> {
+    clearTimeout(idle);
+    const ending = current;
+    current = null;
+    if (ending !== null) await endThread(ending.worker, () => ending.worker.postMessage({ k: 'close' } satisfies ToReceiver));
+  }
+
   return {
-    fetch: async ({ digest, sizeBytes, file, progress, signal }, sources) => {
+    fetch: async ({ digest, sizeBytes, file, progress, signal }, sources, mates) => {
       if (signal.aborted) return { k: 'failed', cause: 'aborted', reason: 'aborted', blamed: [] };
+      clearTimeout(idle);
+      current ??= start();
+      const { worker, waiting } = current;
+      const post = (message: ToReceiver) => worker.postMessage(message);
       const id = nextId++;
       const { promise, resolve } = Promise.withResolvers<ReceiveOutcome>();
       waiting.set(id, { progress, resolve });
       const cancel = () => post({ k: 'cancel', id });
       signal.addEventListener('abort', cancel, { once: true });
-      post({ k: 'receive', id, order: { digest, sizeBytes, file, sources } });
+      post({ k: 'receive', id, order: { digest, sizeBytes, file, sources, mates } });
       return promise.finally(() => signal.removeEventListener('abort', cancel));
     },
     limit: (next) => {
       bytesPerSecondMax = next;
-      post({ k: 'limit', bytesPerSecondMax });
+      current?.worker.postMessage({ k: 'limit', bytesPerSecondMax } satisfies ToReceiver);
     },
-    close: () => thread.close(() => post({ k: 'close' })),
+    close: end,
   };
 }
 
@@ -205,13 +234,17 @@ function keepAlive(
   }
   return {
     worker: () => worker,
-    close: async (ask) => {
+    close: (ask) => {
       closing = true;
-      const gone = worker.threadId === -1 ? Promise.resolve() : new Promise((resolve) => worker.once('exit', resolve));
-      ask();
-      const timer = setTimeout(() => void worker.terminate(), CLOSE_MS);
-      await gone;
-      clearTimeout(timer);
+      return endThread(worker, ask);
     },
   };
+}
+
+async function endThread(worker: Worker, ask: () => void): Promise<void> {
+  const gone = worker.threadId === -1 ? Promise.resolve() : new Promise((resolve) => worker.once('exit', resolve));
+  ask();
+  const timer = setTimeout(() => void worker.terminate(), CLOSE_MS);
+  await gone;
+  clearTimeout(timer);
 }

@@ -23,78 +23,101 @@ export type ScaleAgent = {
   readonly candidate: boolean;
   readonly dir: string;
   readonly process: ChildProcess;
-  /** Its log so far, one parsed line per element. */
-  lines(): readonly LogLine[];
+  /** What it wrote so far. */
+  text(): string;
 };
 
 /** A line of an agent's log. */
 export type LogLine = { readonly time: string; readonly event: string; readonly msg: string } & Readonly<Record<string, unknown>>;
 
 /** A cluster of processes. */
-export type ScaleCluster = { readonly agents: readonly ScaleAgent[]; end(): Promise<void> };
+export type ScaleCluster = {
+  readonly agents: readonly ScaleAgent[];
+  /** Starts one more process: a node of the list, or one with its name at another address. Does not wait for it. */
+  start(place: Place, candidate: boolean): Promise<ScaleAgent>;
+  end(): Promise<void>;
+};
 
-/** Starts `count` agents, of which `candidates` have an `ollama:` section. Three of them carry a managed Redis. */
-export async function startAgents(options: {
+/** A node's name and address. */
+export type Place = { readonly id: string; readonly address: string };
+
+/** What all agents of a cluster share. */
+export type ScaleOptions = {
   readonly count: number;
+  /** So many of them have an `ollama:` section. */
   readonly candidates: number;
-  readonly nodeArgs?: readonly string[];
   readonly config?: Readonly<Record<string, unknown>>;
-}): Promise<ScaleCluster> {
+  /** Directory of Node's compile cache. A packaged agent holds no TypeScript; a start from a full cache is nearest to it. */
+  readonly compileCache?: string;
+};
+
+/** Starts the agents and waits until all run. Up to three of them carry a managed Redis. */
+export async function startAgents(options: ScaleOptions): Promise<ScaleCluster> {
   const dir = mkdtempSync(join(tmpdir(), 'bench-scale-'));
   const ollama = await startOllamaStub();
+  const authority = await createAuthority();
+  const secret = join(dir, 'secret');
+  writeFileSync(secret, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
+  const places = placesOf(options.count);
   const agents: ScaleAgent[] = [];
-  const end = async () => {
+
+  async function start(place: Place, candidate: boolean): Promise<ScaleAgent> {
+    const own = join(dir, `${place.id}-${place.address}`);
+    for (const sub of ['state', 'run', 'store']) mkdirSync(join(own, sub), { recursive: true });
+    const tls = await authority.issue([`${place.id}.${CLUSTER}.ollama-ha`]);
+    for (const [name, pem] of Object.entries(tls)) writeFileSync(join(own, name), pem, { mode: 0o600 });
+    const config = {
+      node: place,
+      cluster: { name: CLUSTER, nodes: places.map((p) => (p.id === place.id ? place : p)), secretFile: secret },
+      pki: { ca: join(own, 'ca'), cert: join(own, 'cert'), key: join(own, 'key') },
+      redis: { managed: true, voters: places.slice(0, Math.min(VOTERS, places.length)) },
+      ...(candidate ? { ollama: { url: ollama.url, store: join(own, 'store') } } : {}),
+      paths: { state: join(own, 'state'), run: join(own, 'run') },
+      ...options.config,
+    };
+    writeFileSync(join(own, 'agent.yaml'), stringify(config));
+    const agent = startAgent(own, place, candidate, options.compileCache);
+    agents.push(agent);
+    return agent;
+  }
+
+  async function end(): Promise<void> {
     await Promise.all(agents.map(stopAgent));
     ollama.close();
     rmSync(dir, { recursive: true, force: true });
-  };
+  }
+
   try {
-    const places = placesOf(options.count);
-    const authority = await createAuthority();
-    const secret = join(dir, 'secret');
-    writeFileSync(secret, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
     for (const [i, place] of places.entries()) {
-      const own = join(dir, place.id);
-      for (const sub of ['state', 'run', 'store']) mkdirSync(join(own, sub), { recursive: true });
-      const tls = await authority.issue([`${place.id}.${CLUSTER}.ollama-ha`]);
-      for (const [name, pem] of Object.entries(tls)) writeFileSync(join(own, name), pem, { mode: 0o600 });
-      const candidate = i < options.candidates;
-      const config = {
-        node: { id: place.id, address: place.address },
-        cluster: { name: CLUSTER, nodes: places, secretFile: secret },
-        pki: { ca: join(own, 'ca'), cert: join(own, 'cert'), key: join(own, 'key') },
-        redis: { managed: true, voters: places.slice(0, Math.min(VOTERS, places.length)) },
-        ...(candidate ? { ollama: { url: ollama.url, store: join(own, 'store') } } : {}),
-        paths: { state: join(own, 'state'), run: join(own, 'run') },
-        ...options.config,
-      };
-      writeFileSync(join(own, 'agent.yaml'), stringify(config));
-      agents.push(startAgent(own, place, candidate, options.nodeArgs ?? []));
+      await start(place, i < options.candidates);
       if (agents.length % STARTS_AT_ONCE === 0) await started(agents);
     }
     await started(agents);
-    return { agents, end };
+    return { agents, start, end };
   } catch (error) {
     await end();
     throw error;
   }
 }
 
-type Place = { readonly id: string; readonly address: string };
-
 function placesOf(count: number): readonly Place[] {
-  // Other benches may run on this machine: the second part of the address is this process' own.
+  // Other programs of this kind may run on this machine: the second part of the address is this process' own.
   const net = `127.${100 + (process.pid % 100)}`;
   return Array.from({ length: count }, (_, i) => ({ id: `n${String(i).padStart(3, '0')}`, address: `${net}.0.${i + 1}` }));
 }
 
-function startAgent(dir: string, place: Place, candidate: boolean, nodeArgs: readonly string[]): ScaleAgent {
+function startAgent(dir: string, place: Place, candidate: boolean, compileCache: string | undefined): ScaleAgent {
   const file = join(dir, 'log');
   const out = openSync(file, 'a');
-  const child = spawn(process.execPath, [...nodeArgs, mainFile, 'agent', '--config', join(dir, 'agent.yaml')], { stdio: ['ignore', out, out] });
+  const env = compileCache === undefined ? process.env : { ...process.env, NODE_COMPILE_CACHE: compileCache };
+  const child = spawn(process.execPath, [mainFile, 'agent', '--config', join(dir, 'agent.yaml')], { env, stdio: ['ignore', out, out] });
   closeSync(out);
-  const lines = () => readFileSync(file, 'utf8').split('\n').flatMap(parsedLine);
-  return { ...place, candidate, dir, process: child, lines };
+  return { ...place, candidate, dir, process: child, text: () => readFileSync(file, 'utf8') };
+}
+
+/** The parsed lines of an agent's log; what is no JSON is left out. */
+export function linesOf(agent: ScaleAgent): readonly LogLine[] {
+  return agent.text().split('\n').flatMap(parsedLine);
 }
 
 function parsedLine(text: string): readonly LogLine[] {
@@ -108,8 +131,8 @@ function parsedLine(text: string): readonly LogLine[] {
 async function started(agents: readonly ScaleAgent[]): Promise<void> {
   await until(60_000, 'an agent does not start', () => {
     const dead = agents.find((agent) => agent.process.exitCode !== null);
-    if (dead !== undefined) throw new Error(`${dead.id} ended: ${readFileSync(join(dead.dir, 'log'), 'utf8').slice(-1000)}`);
-    return agents.every((agent) => agent.lines().some((line) => line.event === 'started'));
+    if (dead !== undefined) throw new Error(`${dead.id} ended: ${dead.text().slice(-1000)}`);
+    return agents.every((agent) => agent.text().includes('"event":"started"'));
   });
 }
 
@@ -143,10 +166,14 @@ function endOrphan(agent: ScaleAgent): void {
 }
 
 async function startOllamaStub(): Promise<{ readonly url: string; close(): void }> {
-  const answers: Readonly<Record<string, unknown>> = { '/api/version': { version: '0.12.0' }, '/api/tags': { models: [] }, '/api/ps': { models: [] } };
+  const answers: Readonly<Record<string, unknown>> = {
+    '/api/version': { version: '0.12.0' },
+    '/api/tags': { models: [] },
+    '/api/ps': { models: [] },
+  };
   const server = createServer((request, response) => {
     const answer = answers[request.url ?? ''];
-    response.writeHead(answer === undefined ? 200 : 200, { 'content-type': 'application/json' });
+    response.writeHead(answer === undefined ? 404 : 200, { 'content-type': 'application/json' });
     response.end(JSON.stringify(answer ?? {}));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -23,7 +23,7 @@ function speak(address: BlobAddress, tls: TlsMaterial, bytes: Buffer): Promise<B
   });
 }
 
-const get = (digest: string) => encodeRequest({ digest, offset: 0, length: 10 });
+const get = (digest: string) => encodeRequest({ k: 'get', digest, offset: 0, length: 10 });
 const part = () => join(freshDir(), 'part');
 
 describe('serving blobs', () => {
@@ -112,7 +112,7 @@ describe('serving blobs', () => {
 
 describe('the protocol', () => {
   it('reads what it writes', () => {
-    const request = { digest: 'ab'.repeat(32), offset: 2 ** 40, length: 12345 };
+    const request = { k: 'get', digest: 'ab'.repeat(32), offset: 2 ** 40, length: 12345 } as const;
     expect(decodeRequest(encodeRequest(request))).toEqual(request);
     const head = { status: 'ok', sizeBytes: 2 ** 41, length: 7 } as const;
     expect(decodeHead(encodeHead(head))).toEqual(head);

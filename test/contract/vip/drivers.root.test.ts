@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { checkKeepalived } from '../../../src/cli/keepalived-check.ts';
 import { type WireFact, watchArp } from '../../../src/drivers/arp/watch.ts';
+import { openKeepalived } from '../../../src/drivers/keepalived/keepalived.ts';
 import { expiriesMs, type Fence, openFence } from '../../../src/drivers/nft/fence.ts';
 import { canKillSockets } from '../../../src/drivers/sockets/sockets.ts';
 import { monoMs, openStage, type Stage, VIP } from './stage.ts';
@@ -156,6 +157,26 @@ test('a standby sees every MAC that answers for the address', async () => {
   const mac = stage.inHost('cat', '/sys/class/net/eth0/address').trim();
   expect(facts[0]).toMatchObject({ macs: [], own: expect.stringMatching(/^[0-9a-f:]{17}$/) });
   expect(facts.at(-1)?.macs).toEqual([mac]);
+});
+
+test('what keepalived says of itself can be read: state, priority, and when it changed', async () => {
+  await stage.startKeepalived();
+  const keepalived = openKeepalived({ runDir: stage.runDir, script: `${stage.runDir}/libexec/vip-deadline`, now: monoMs, log() {} });
+  try {
+    await expect.poll(() => keepalived.view(), { timeout: 3000 }).toMatchObject({ alive: true, state: 'FAULT' });
+    // Its own first run of the script is behind it, else the instance would wait for that.
+    await delay(1100);
+    keepalived.files.deadline(monoMs() + 5000);
+    keepalived.files.epoch(41);
+    const from = monoMs();
+    keepalived.files.lease(true);
+    await expect.poll(() => keepalived.view(), { timeout: 3000 }).toMatchObject({ alive: true, state: 'MASTER', priority: 44 });
+    expect(keepalived.view().at).toBeGreaterThan(from);
+    for (const pid of stage.keepalivedPids()) process.kill(pid, 'SIGKILL');
+    await expect.poll(() => keepalived.view().alive, { timeout: 3000 }).toBe(false);
+  } finally {
+    keepalived.close();
+  }
 });
 
 test('keepalived itself accepts the rendered file, and an operator is told what is wrong with a changed one', async () => {

@@ -14,12 +14,18 @@ export type HolderLine =
   | { readonly k: 'fact'; readonly at: number; readonly fact: Input }
   | { readonly k: 'log'; readonly at: number; readonly event: string; readonly text: string };
 
-const [runDir = '', script = '', driver = 'keepalived', streamPort = '0'] = process.argv.slice(2);
+const [runDir = '', script = '', driver = 'keepalived', streamPort = '0', fence = 'required', ...addresses] = process.argv.slice(2);
 const now = () => Number(process.hrtime.bigint()) / 1e6;
 const say = (line: HolderLine) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 const vip = openVip({
-  vip: { driver: driver === 'address' ? 'address' : 'keepalived', address: '10.77.0.100/24', interface: 'eth0', fence: 'required' },
+  vip: {
+    driver: driver === 'address' ? 'address' : 'keepalived',
+    addresses,
+    interface: 'eth0',
+    fence: fence === 'required' ? 'required' : 'off',
+    lifetimes: fence === 'lifetimes',
+  },
   runDir,
   script,
   now,
@@ -31,7 +37,7 @@ const vip = openVip({
 createServer((socket) => {
   socket.on('error', () => {});
   socket.write('.');
-}).listen(Number(streamPort), '0.0.0.0');
+}).listen(Number(streamPort), '::');
 
 let keeping: NodeJS.Timeout | undefined;
 createInterface({ input: process.stdin }).on('line', (line) => {

@@ -220,3 +220,81 @@ test('without keepalived the node is not fit, and becomes fit when it appears', 
   world.breaks.clear();
   expect((await world.fact('fence')).kind).toBe('nft');
 });
+
+/** A held claim on a node without a kernel fence. */
+async function heldWithout(options: Parameters<typeof openRecorder>[0], broken: readonly string[] = []): Promise<void> {
+  world = openRecorder({ fence: 'preferred', ...options });
+  world.breaks.add('prove');
+  for (const name of broken) world.breaks.add(name);
+  await world.fact('fence');
+  world.apply({ on: false, epoch: 0 });
+  await world.fact('ended');
+  world.taken();
+  world.apply({ on: true, epoch: 5, enforceAt: 3000 });
+  await world.fact('granted');
+}
+
+test('without a fence the lifetime of the address is what ends it: set before the grant is told, moved on by every renewal', async () => {
+  await heldWithout({ lifetimes: true });
+  expect(world.taken()).toEqual(['wire off', 'open 3000', 'deadline 3000', 'epoch 5', 'lease 1', 'limit 3000', 'limit 3000']);
+  world.apply({ on: true, epoch: 5, enforceAt: 3400 });
+  await world.settle();
+  expect(world.taken()).toEqual(['open 3400', 'deadline 3400', 'epoch 5', 'lease 1', 'limit 3400']);
+  world.clock.ms = 2500;
+  world.breaks.add('limit');
+  world.apply({ on: true, epoch: 5, enforceAt: 3800 });
+  expect((await world.fact('fence')).kind).toBe('none');
+  await world.settle();
+  expect(world.taken().slice(-4)).toEqual(['sockets', 'lease 0', 'close', 'wire on']);
+});
+
+test('with too little time for a lifetime nothing is granted before the next renewal', async () => {
+  world = openRecorder({ fence: 'preferred', lifetimes: true });
+  world.breaks.add('prove');
+  await world.fact('fence');
+  world.apply({ on: true, epoch: 5, enforceAt: 2100 });
+  await world.settle();
+  expect(world.taken()).toEqual([]);
+  world.apply({ on: true, epoch: 5, enforceAt: 3000 });
+  await world.fact('granted');
+});
+
+test('driver address without a fence never sets a lifetime beyond the lease', async () => {
+  await heldWithout({ driver: 'address', lifetimes: true });
+  expect(world.taken()).toEqual(['wire off', 'open 3000', 'link-on 3000 sole']);
+});
+
+test.each([
+  ['fence, lifetimes and script', [], 'nft'],
+  ['lifetimes and script', ['prove'], 'valid_lft'],
+  ['the script alone', ['prove', 'lifetimes'], 'script'],
+  ['nothing', ['prove', 'lifetimes', 'script'], 'none'],
+])('of %s the strongest counts', async (_name, broken, kind) => {
+  world = openRecorder({ fence: 'preferred', lifetimes: true });
+  for (const name of broken) world.breaks.add(name);
+  expect((await world.fact('fence')).kind).toBe(kind);
+});
+
+test('a lease too short for lifetimes is left to the script', async () => {
+  world = openRecorder({ fence: 'preferred', lifetimes: false });
+  world.breaks.add('prove');
+  expect((await world.fact('fence')).kind).toBe('script');
+});
+
+test('a claim that rests on the script ends when the script is gone', async () => {
+  await heldWithout({});
+  world.taken();
+  world.breaks.add('script');
+  expect((await world.fact('fence')).kind).toBe('none');
+  await world.settle();
+  expect(world.taken()).toEqual(['sockets', 'lease 0', 'close', 'wire on']);
+});
+
+test('a keepalived that restarts costs no claim, one that stays away does', async () => {
+  await heldWithout({});
+  world.breaks.add('keepalived');
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  expect(world.facts.some((fact) => fact.k === 'fence')).toBe(false);
+  world.clock.ms += 1100;
+  expect((await world.fact('fence')).kind).toBe('none');
+});

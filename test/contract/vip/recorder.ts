@@ -24,7 +24,14 @@ export type Recorder = {
   close(): Promise<void>;
 };
 
-export function openRecorder(options: { readonly present?: boolean; readonly driver?: 'keepalived' | 'address' } = {}): Recorder {
+export function openRecorder(
+  options: {
+    readonly present?: boolean;
+    readonly driver?: 'keepalived' | 'address';
+    readonly fence?: 'required' | 'preferred';
+    readonly lifetimes?: boolean;
+  } = {},
+): Recorder {
   const acts: string[] = [];
   const facts: Input[] = [];
   const breaks = new Set<string>();
@@ -51,7 +58,7 @@ export function openRecorder(options: { readonly present?: boolean; readonly dri
       check: async () => (breaks.has('check') ? failed('no table') : DONE),
       prove: async () => (breaks.has('prove') ? failed('no nft') : DONE),
     },
-    fenceRequired: true,
+    fenceRequired: options.fence !== 'preferred',
     files: address
       ? null
       : {
@@ -63,21 +70,26 @@ export function openRecorder(options: { readonly present?: boolean; readonly dri
       ? null
       : {
           ready: () => (breaks.has('keepalived') ? failed('keepalived is gone') : DONE),
-          script: () => DONE,
+          script: () => (breaks.has('script') ? failed('the script is gone') : DONE),
           untilFault: async () => true,
+          view: () => ({ alive: true, state: world.present ? 'MASTER' : 'FAULT', priority: 3, at: 0 }),
           onChange() {},
         },
     link: {
-      on: async (enforceAt) => act(`link-on ${enforceAt}`, () => change(true)),
+      on: async (enforceAt, sole) => act(`link-on ${enforceAt}${sole ? ' sole' : ''}`, () => change(true)),
+      limit: async (enforceAt) => act(`limit ${enforceAt}`),
+      canLimit: async () => (breaks.has('lifetimes') ? failed('no lifetimes') : DONE),
       off: async () => {
         world.stuck = false;
         return act('link-off', () => change(false));
       },
     },
     linkIsActuator: address,
+    lifetimes: options.lifetimes ?? false,
     killSockets: async () => act('sockets'),
     watch: {
       present: () => world.present,
+      any: () => world.present,
       until: async (wanted) => world.present === wanted,
       onChange: (listener) => {
         listeners.add(listener);

@@ -19,6 +19,7 @@ import { renderKeepalived } from '../../../src/core/vip/keepalived-conf.ts';
 import type { HolderLine, HolderOrder } from './holder.ts';
 
 export const VIP = '10.77.0.100';
+export const VIP6 = 'fd77::100';
 export const monoMs = () => Number(process.hrtime.bigint()) / 1e6;
 
 type Timed<T> = T & { readonly at: number };
@@ -42,18 +43,21 @@ export type Stage = {
   /** All keepalived processes of the host. */
   keepalivedPids(): number[];
   keepalivedLog(): string;
-  startHolder(driver?: 'keepalived' | 'address', streamPort?: number): Holder;
+  /** `fence`: required, or off with address lifetimes, or off with the script alone. */
+  startHolder(driver?: 'keepalived' | 'address', streamPort?: number, fence?: 'required' | 'lifetimes' | 'script'): Holder;
   inHost(...argv: string[]): string;
   /** Does the address answer an ARP question of the client within a second? */
   answers(): Promise<boolean>;
+  /** Does every address of the stage, or the one named, answer a TCP connect of a client that knows no MAC of it? */
+  dials(...addresses: string[]): Promise<boolean>;
   present(): boolean;
   /** Ends keepalived and holders, takes address, fence and files away. */
   reset(): Promise<void>;
   end(): Promise<void>;
 };
 
-/** Builds a stage named after this process; `label` keeps two in one process apart. */
-export function openStage(label: string): Stage {
+/** Builds a stage named after this process; `label` keeps two in one process apart. The addresses have prefix lengths. */
+export function openStage(label: string, vips: readonly string[] = [`${VIP}/24`], node = '10.77.0.1'): Stage {
   const id = `ohl-vip-${process.pid}-${label}`;
   const host = `${id}-h`;
   const client = `${id}-c`;
@@ -66,7 +70,9 @@ export function openStage(label: string): Stage {
   ip('-n', host, 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', client);
   for (const name of [host, client]) for (const link of ['lo', 'eth0']) ip('-n', name, 'link', 'set', link, 'up');
   ip('-n', host, 'address', 'add', '10.77.0.1/24', 'dev', 'eth0');
+  ip('-n', host, 'address', 'add', 'fd77::1/64', 'dev', 'eth0', 'nodad');
   ip('-n', client, 'address', 'add', '10.77.0.200/24', 'dev', 'eth0');
+  ip('-n', client, 'address', 'add', 'fd77::200/64', 'dev', 'eth0', 'nodad');
   // /run is a tmpfs wherever the agent runs for real; on a disk each rename takes milliseconds.
   mkdirSync(runDir, { recursive: true });
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=0755', 'tmpfs', runDir]);
@@ -74,8 +80,9 @@ export function openStage(label: string): Stage {
   mkdirSync(`${runDir}/vip`, { recursive: true });
   copyFileSync(new URL('../../../deploy/keepalived/vip-deadline', import.meta.url), script);
   chmodSync(script, 0o755);
-  writeFileSync(`${runDir}/keepalived.conf`, keepalivedConf(runDir, script));
+  writeFileSync(`${runDir}/keepalived.conf`, keepalivedConf(runDir, script, vips, node));
 
+  const plain = vips.map((vip) => vip.split('/')[0] ?? vip);
   const keepalivedPids = () =>
     ip('netns', 'pids', host)
       .split('\n')
@@ -95,7 +102,7 @@ export function openStage(label: string): Stage {
       for (const pid of pids) kill(pid, 'SIGKILL');
       await delay(5);
     }
-    ip('-n', host, 'address', 'flush', 'to', `${VIP}/32`, 'dev', 'eth0');
+    for (const vip of plain) ip('-n', host, 'address', 'flush', 'to', `${vip}/${vip.includes(':') ? 128 : 32}`, 'dev', 'eth0');
     inHost('nft', 'flush', 'ruleset');
     rmSync(logFile, { force: true });
     for (const file of ['lease', 'deadline', 'epoch']) rmSync(`${runDir}/vip/${file}`, { force: true });
@@ -110,7 +117,7 @@ export function openStage(label: string): Stage {
     inHost,
     reset,
     keepalivedLog: () => readFileSync(logFile, 'utf8'),
-    present: () => inHost('ip', '-o', 'address', 'show', 'dev', 'eth0').includes(`${VIP}/`),
+    present: () => plain.some((vip) => inHost('ip', '-o', 'address', 'show', 'dev', 'eth0').includes(`${vip}/`)),
     async startKeepalived() {
       // A killed predecessor may not have been reaped yet, and would count as running.
       for (const file of ['k.pid', 'v.pid', 'keepalived.fifo']) rmSync(`${runDir}/${file}`, { force: true });
@@ -125,9 +132,9 @@ export function openStage(label: string): Stage {
       while (!existsSync(`${runDir}/keepalived.fifo`)) await delay(5);
       return child.pid ?? 0;
     },
-    startHolder(driver = 'keepalived', streamPort = 0) {
+    startHolder(driver = 'keepalived', streamPort = 0, fence = 'required') {
       const program = new URL('./holder.ts', import.meta.url).pathname;
-      const argv = ['netns', 'exec', host, process.execPath, program, runDir, script, driver, String(streamPort)];
+      const argv = ['netns', 'exec', host, process.execPath, program, runDir, script, driver, String(streamPort), fence, ...vips];
       const child = spawn('ip', argv, { detached: true, stdio: ['pipe', 'pipe', 'inherit'] });
       children.push(child);
       return holderOf(child);
@@ -136,6 +143,21 @@ export function openStage(label: string): Stage {
       new Promise((resolve) => {
         execFile('ip', ['netns', 'exec', client, 'arping', '-b', '-f', '-w', '1', '-I', 'eth0', VIP], (error) => resolve(error === null));
       }),
+    async dials(...addresses) {
+      const asked = addresses.length === 0 ? plain : addresses;
+      ip('-n', client, 'neigh', 'flush', 'dev', 'eth0');
+      const answers = await Promise.all(
+        asked.map(
+          (address) =>
+            new Promise<boolean>((resolve) => {
+              const dial = ['timeout', '0.6', 'bash', '-c', 'echo > "/dev/tcp/$0/9"', address];
+              // Nobody listens there: a refusal is an answer, silence is none.
+              execFile('ip', ['netns', 'exec', client, ...dial], (_error, _out, err) => resolve(err.includes('refused')));
+            }),
+        ),
+      );
+      return answers.every((answered) => answered);
+    },
     async end() {
       await reset();
       for (const name of [host, client]) ip('netns', 'del', name);
@@ -145,14 +167,14 @@ export function openStage(label: string): Stage {
   };
 }
 
-function keepalivedConf(runDir: string, script: string): string {
+function keepalivedConf(runDir: string, script: string, vips: readonly string[], node: string): string {
   return renderKeepalived({
-    node: { id: 'gpu1', address: '10.77.0.1' },
+    node: { id: 'gpu1', address: node },
     nodes: [
-      { id: 'gpu1', address: '10.77.0.1' },
-      { id: 'gpu2', address: '10.77.0.2' },
+      { id: 'gpu1', address: node },
+      { id: 'gpu2', address: node.replace(/1$/, '2') },
     ],
-    vip: `${VIP}/24`,
+    vips,
     interface: 'eth0',
     virtualRouterId: 77,
     runDir,

@@ -9,8 +9,9 @@ import {
   membersOf,
   stepMembership,
   tableOf,
+  withHubs,
 } from '../../../src/core/membership/machine.ts';
-import type { Member, MemberState, MembershipEffect, MembershipInput } from '../../../src/core/membership/types.ts';
+import type { Frame, Member, MemberState, MembershipEffect, MembershipInput } from '../../../src/core/membership/types.ts';
 import { frameOf } from './frame.ts';
 
 const LINK_MS = 1;
@@ -34,8 +35,11 @@ type Job = { readonly at: number; readonly order: number; readonly run: () => vo
 /** A cluster under test. */
 export type Cluster = ReturnType<typeof createCluster>;
 
-/** Builds hosts that know each other (or only `join` for all but the first, when given). */
-export function createCluster(ids: readonly string[], options: { seed?: number; join?: string } = {}) {
+/** Builds hosts that know each other (or only `join` for all but the first, when given). `hubs` hear everybody. `onFrame` sees all that is sent. */
+export function createCluster(
+  ids: readonly string[],
+  options: { seed?: number; join?: string; hubs?: readonly string[]; onFrame?: (from: string, to: string, frame: Frame) => void } = {},
+) {
   const hosts = new Map<string, Host>();
   const cuts = new Set<string>();
   const heals = new Map<string, number>();
@@ -88,10 +92,7 @@ export function createCluster(ids: readonly string[], options: { seed?: number; 
     switch (e.k) {
       case 'heartbeat':
         counts.frames++;
-        if (!host.links.has(e.to) || cuts.has(pair(host.id, e.to))) break;
-        after(LINK_MS, () =>
-          give(e.to, { k: 'frame', from: host.id, frame: frameOf('lab', host.id, host.boot, e, isLeaving(host.state)) }),
-        );
+        sendFrame(host, e);
         break;
       case 'pushPull':
         counts.tables++;
@@ -124,6 +125,13 @@ export function createCluster(ids: readonly string[], options: { seed?: number; 
         counts.duplicates.push(`${host.id}: ${e.node}#${e.boot}`);
         break;
     }
+  }
+
+  function sendFrame(host: Host, e: Extract<MembershipEffect, { k: 'heartbeat' }>): void {
+    const frame = frameOf('lab', host.id, host.boot, e, isLeaving(host.state));
+    options.onFrame?.(host.id, e.to, frame);
+    if (!host.links.has(e.to) || cuts.has(pair(host.id, e.to))) return;
+    after(LINK_MS, () => give(e.to, { k: 'frame', from: host.id, frame }));
   }
 
   function exchange(a: string, b: string): void {
@@ -171,7 +179,8 @@ export function createCluster(ids: readonly string[], options: { seed?: number; 
       stallMs: 100,
     };
     const wall = bootMs - time;
-    const state = createMembership(config, { mono: time, boot: time, wall: bootMs }, (options.seed ?? 1) * 7919 + hosts.size * 104_729);
+    const seed = (options.seed ?? 1) * 7919 + hosts.size * 104_729;
+    const state = withHubs(createMembership(config, { mono: time, boot: time, wall: bootMs }, seed), options.hubs ?? []);
     const host: Host = { id, boot: bootMs, state, up: true, frozenUntil: 0, wall, waiting: [], links: new Set(), wanted: new Set() };
     hosts.set(id, host);
     give(id, { k: 'tick' });

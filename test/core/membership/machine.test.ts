@@ -254,4 +254,32 @@ describe('membership', () => {
     cluster.run(20_000);
     expect(allAlive(cluster)).toBe(true);
   });
+
+  test('at 64 nodes an ordinary node sends no more than at 16, and the hubs hear everybody at every heartbeat', () => {
+    const sentIn5s = (all: readonly string[], hubs: readonly string[]) => {
+      const sent = new Map<string, number>();
+      const count = (key: string) => sent.set(key, (sent.get(key) ?? 0) + 1);
+      let counting = false;
+      const cluster = createCluster(all, {
+        hubs,
+        onFrame: (from, to) => {
+          if (!counting) return;
+          count(from);
+          count(`${from} ${to}`);
+        },
+      });
+      cluster.run(3_000);
+      counting = true;
+      cluster.run(5_000);
+      expect(allAlive(cluster)).toBe(true);
+      return (key: string) => sent.get(key) ?? 0;
+    };
+    const hubs = ['n03', 'n30', 'n50'];
+    const at64 = sentIn5s(names(64), hubs);
+    const at16 = sentIn5s(names(16), []);
+    expect(at64('n20')).toBeLessThanOrEqual(at16('n05'));
+    for (const hub of hubs) expect(at64(`n20 ${hub}`)).toBeGreaterThanOrEqual(22);
+    // Neither hub nor one of the eight after it on the ring: in turn.
+    expect(at64('n20 n40')).toBeLessThanOrEqual(2);
+  });
 });

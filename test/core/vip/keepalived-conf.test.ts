@@ -5,7 +5,7 @@ const nodes = (count: number) => Array.from({ length: count }, (_, i) => ({ id: 
 const options: KeepalivedOptions = {
   node: { id: 'gpu1', address: '10.77.0.1' },
   nodes: nodes(3),
-  vip: '10.77.0.100/24',
+  vips: ['10.77.0.100/24'],
   interface: 'eth0',
   virtualRouterId: 77,
   runDir: '/run/ollama-ha',
@@ -26,5 +26,7 @@ test('seventeen nodes use multicast: a hundred adverts a second to each would be
 
 test('host names and mixed address families are refused with their names', () => {
   expect(() => renderKeepalived({ ...options, nodes: [{ id: 'gpu2', address: 'gpu2.lan' }] })).toThrow('node gpu2 has gpu2.lan');
-  expect(() => renderKeepalived({ ...options, vip: 'fd00::100/64' })).toThrow('same family');
+  expect(() => renderKeepalived({ ...options, vips: ['fd00::100/64'] })).toThrow('family of the nodes');
+  const six = { id: 'gpu2', address: 'fd00::2' };
+  expect(() => renderKeepalived({ ...options, nodes: [six] })).toThrow('gpu1 has 10.77.0.1, gpu2 has fd00::2');
 });

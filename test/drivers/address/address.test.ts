@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { onArgs } from '../../../src/drivers/address/link.ts';
-import { addressPresent, inFibTrie, inIfInet6 } from '../../../src/drivers/address/watch.ts';
+import { lineFor, wholeSeconds } from '../../../src/drivers/address/link.ts';
+import { addressPresent, allOf, anyOf, inFibTrie, inIfInet6 } from '../../../src/drivers/address/watch.ts';
 import { macsOf } from '../../../src/drivers/arp/watch.ts';
 
 const TRIE = `Main:
@@ -33,10 +33,19 @@ test('a table that cannot be read is no answer', () => {
   expect(addressPresent('203.0.113.77')).toBe(false);
 });
 
-test('the lifetime of the address is rounded down, at least one second', () => {
-  const vip = { vip: '10.77.0.100/24', interface: 'eth0' };
-  expect(onArgs(vip, 5950).slice(5, 7)).toEqual(['valid_lft', '5']);
-  expect(onArgs(vip, 450).slice(5, 7)).toEqual(['valid_lft', '1']);
+test('the lifetime of an address is rounded down, so that it never reaches beyond its limit', () => {
+  expect([5950, 1000, 999, -5].map(wholeSeconds)).toEqual([5, 1, 0, 0]);
+});
+
+test('an IPv6 address is never preferred, an IPv4 address for as long as it is valid', () => {
+  expect(lineFor('change', '10.77.0.100/24', 'eth0', 1, true)).toBe('address change 10.77.0.100/24 dev eth0 valid_lft 1 preferred_lft 1');
+  expect(lineFor('replace', 'fd00::100/64', 'eth0', 5, false)).toBe('address replace fd00::100/64 dev eth0 valid_lft 5 preferred_lft 0');
+  expect(lineFor('replace', 'fd00::100/64', 'eth0', 5, true)).toMatch(/preferred_lft 0 nodad$/);
+});
+
+test('several addresses are on when all are there, and off when none is', () => {
+  expect([allOf([true, true]), allOf([true, false]), allOf([true, null])]).toEqual([true, false, null]);
+  expect([anyOf([false, false]), anyOf([true, false]), anyOf([false, null])]).toEqual([false, true, null]);
 });
 
 test('every MAC that answered is told once', () => {

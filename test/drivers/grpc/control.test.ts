@@ -5,7 +5,7 @@ import { join as joinPath } from 'node:path';
 import { type ChannelCredentials, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ControlCaller, ControlError, type ControlHandlers, type StatusView } from '../../../src/agent/control.ts';
-import { ControlClient, type StatusReply } from '../../../src/gen/control.ts';
+import { type CommandReply, ControlClient, type StatusReply } from '../../../src/gen/control.ts';
 import { startAgent, type TestAgent } from './agents.ts';
 import { createPki, type Pki } from './pki.ts';
 
@@ -54,12 +54,20 @@ const STATUS: StatusView = {
       rttMs: 0.5,
       version: '0',
       ollamaVersion: '0',
+      backoffMs: 0,
     },
   ],
   warnings: ['one'],
-  redis: [{ server: 's', runId: 'r', up: true, latencyMs: 0.4, lastError: '', lastReplyAgeMs: 20 }],
+  redis: [{ server: 's', runId: 'r', up: true, latencyMs: 0.4, lastError: '', lastReplyAgeMs: 20, latencyP50Ms: 0.3, latencyP99Ms: 2 }],
   splitBrain: false,
   version: '0.1.0',
+  pausedBy: '',
+  planned: { to: 'b', atMs: 1_800_000_000_000, by: 'me' },
+  roster: ['b', 'm'],
+  rosterVersion: 3,
+  settingsVersion: 2,
+  keepalived: { state: 'MASTER', running: true, priority: 3, sinceMs: 40, differs: '' },
+  loopLateP99Ms: 0.5,
 };
 
 let pki: Pki;
@@ -67,6 +75,9 @@ let dir: string;
 let socketPath: string;
 let agent: TestAgent;
 const callers: ControlCaller[] = [];
+
+/** An outcome that repeats what was asked. */
+const echo = (request: object) => ({ outcome: 'done' as const, text: JSON.stringify(request), vetoes: [], epoch: 1, phasesMs: {} });
 
 const handlers: ControlHandlers = {
   async status(caller) {
@@ -88,6 +99,11 @@ const handlers: ControlHandlers = {
     if (request.to === 'hang') await new Promise((resolve) => caller.signal.addEventListener('abort', resolve));
     return { outcome: 'done', text: `${request.by}->${request.to}`, vetoes: [], epoch: 251, phasesMs: { total: 800 } };
   },
+  pause: async (request) => echo(request),
+  maintenance: async (request) => echo(request),
+  failover: async (request) => echo(request),
+  leave: async (request) => echo(request),
+  forget: async (request) => echo(request),
 };
 
 beforeAll(async () => {
@@ -137,16 +153,50 @@ describe('control', () => {
       epoch: 250n,
       leaseLeftMs: -1n,
       vipOwnerAgeMs: -1n,
+      planned: { to: 'b', atMs: 1_800_000_000_000n, by: 'me' },
+      roster: ['b', 'm'],
       nodes: [{ node: 'm', ollamaAgeMs: 1n, rttMs: 0.5 }],
     });
     expect((await stat(socketPath)).mode & 0o777).toBe(0o660);
     expect(callers.at(-1)).toMatchObject({ via: 'socket', name: '' });
-    const outcome = await overSocket((client) => answer((done) => client.switchover({ to: 'b', by: 'me', dryRun: true }, done)));
+    const outcome = await overSocket((client) =>
+      answer((done) => client.switchover({ to: 'b', by: 'me', dryRun: true, atMs: 0n, cancel: false }, done)),
+    );
     expect(outcome).toMatchObject({ outcome: 'done', text: 'me->b', epoch: 251n, phasesMs: { total: 800 } });
     const history = await overSocket((client) =>
       answer<{ entries: readonly unknown[] }>((done) => client.history({ limit: 4_000_000 }, done)),
     );
     expect(history.entries).toHaveLength(1_000);
+  });
+
+  test('carries every order with its fields, and refuses what is no node, no name, no time', async () => {
+    const orders = await overSocket((client) =>
+      Promise.all([
+        answer<CommandReply>((done) => client.pause({ paused: true, by: 'me', wait: true }, done)),
+        answer<CommandReply>((done) =>
+          client.maintenance({ node: 'b', on: true, by: 'me', wait: false, drain: true, drainMs: 30_000n }, done),
+        ),
+        answer<CommandReply>((done) => client.maintenance({ node: '', on: false, by: '', wait: true, drain: false, drainMs: 0n }, done)),
+        answer<CommandReply>((done) => client.failover({ to: 'b', by: 'me' }, done)),
+        answer<CommandReply>((done) => client.leave({ by: 'me' }, done)),
+        answer<CommandReply>((done) => client.forget({ node: 'b', by: 'me' }, done)),
+      ]),
+    );
+    expect(orders.map((reply) => JSON.parse(reply.text))).toEqual([
+      { paused: true, by: 'me', wait: true },
+      { node: 'b', on: true, by: 'me', wait: false, drainMs: 30_000 },
+      { node: '', on: false, by: '', wait: true, drainMs: null },
+      { to: 'b', by: 'me' },
+      { by: 'me' },
+      { node: 'b', by: 'me' },
+    ]);
+    const bad = (call: (client: ControlClient, done: (error: ServiceError | null) => void) => void) =>
+      overSocket((client) => answer((done) => call(client, (error) => done(error, null))));
+    await expect(bad((client, done) => client.forget({ node: '', by: '' }, done))).rejects.toMatchObject({ code: 3 });
+    await expect(bad((client, done) => client.failover({ to: 'No Node', by: '' }, done))).rejects.toMatchObject({ code: 3 });
+    await expect(bad((client, done) => client.leave({ by: 'x'.repeat(129) }, done))).rejects.toMatchObject({ code: 3 });
+    const late = { to: '', by: '', dryRun: false, atMs: 2n ** 60n, cancel: false };
+    await expect(bad((client, done) => client.switchover(late, done))).rejects.toMatchObject({ code: 3 });
   });
 
   test('takes operator and node certificates on the peer port, and nobody else', async () => {
@@ -170,7 +220,14 @@ describe('control', () => {
 
   test('tells the handler when the caller gives up', async () => {
     const hang = overSocket((client) =>
-      answer((done) => client.switchover({ to: 'hang', by: '', dryRun: false }, new Metadata(), { deadline: Date.now() + 100 }, done)),
+      answer((done) =>
+        client.switchover(
+          { to: 'hang', by: '', dryRun: false, atMs: 0n, cancel: false },
+          new Metadata(),
+          { deadline: Date.now() + 100 },
+          done,
+        ),
+      ),
     );
     await expect(hang).rejects.toMatchObject({ code: 4 });
   });

@@ -35,6 +35,8 @@ const lease = fc.record({
   leftMs: small,
   cause: any,
   from: any,
+  by: any,
+  phasesMs: fc.dictionary(fc.constantFrom('claimMs', 'vipMs', '\u001b'), fc.double(), { maxKeys: 3 }),
 });
 const view = fc.record({
   candidate: fc.boolean(),
@@ -59,6 +61,9 @@ const view = fc.record({
   version: any,
   load: small,
   mac: any,
+  backoffMs: small,
+  wireMacs: fc.array(any, { maxLength: 4 }),
+  wireAgeMs: small,
 });
 const frame: fc.Arbitrary<wire.Frame> = fc.record({
   v: small,
@@ -80,6 +85,15 @@ const frame: fc.Arbitrary<wire.Frame> = fc.record({
   leaving: fc.boolean(),
   inventoryVersion: big,
   serversReached: small,
+  settingsVersion: big,
+  settingsHash: big,
+});
+const settings: fc.Arbitrary<wire.Settings> = fc.record({
+  version: fc.oneof(big, small.map(BigInt)),
+  paused: fc.boolean(),
+  pausedBy: any,
+  maintenance: fc.array(fc.record({ node: any, by: any, drainUntilMs: small.map(BigInt) }), { maxLength: 4 }),
+  schedule: fc.option(fc.record({ id: small.map(BigInt), to: any, atMs: small.map(BigInt), by: any }), { nil: undefined }),
 });
 const body: fc.Arbitrary<wire.Envelope['body']> = fc.oneof(
   fc.constant(undefined),
@@ -90,6 +104,13 @@ const body: fc.Arbitrary<wire.Envelope['body']> = fc.oneof(
   fc
     .record({ id: big, accepted: fc.boolean(), vetoes: fc.array(any, { maxLength: 40 }) })
     .map((value) => ({ $case: 'switchoverReply' as const, value })),
+  fc
+    .record({ boot: small.map(BigInt), epoch: small.map(BigInt), cause: any, by: any, revokeMs: small, releaseMs: small })
+    .map((value) => ({ $case: 'handover' as const, value })),
+  settings.map((value) => ({ $case: 'settings' as const, value })),
+  fc.record({ id: big, by: any }).map((value) => ({ $case: 'forceClaim' as const, value })),
+  fc.record({ id: big, node: any, by: any, leaving: fc.boolean() }).map((value) => ({ $case: 'rosterRequest' as const, value })),
+  fc.record({ node: any }).map((value) => ({ $case: 'forgotten' as const, value })),
 );
 
 describe('conversion at the edge', () => {

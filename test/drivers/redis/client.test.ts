@@ -157,13 +157,15 @@ test('a record that something else wrote is refused with what to do', async () =
 test('status shows latency, run_id and the time of the last reply', async () => {
   const client = open(plainServer('one', redis.port));
   expect(client.client.view()).toEqual([
-    { server: 'one', runId: '', up: false, latencyMs: 0, lastError: '', lastReplyAt: Number.NEGATIVE_INFINITY },
+    { server: 'one', runId: '', up: false, latencyMs: 0, p50Ms: 0, p99Ms: 0, lastError: '', lastReplyAt: Number.NEGATIVE_INFINITY },
   ]);
   const before = Number(process.hrtime.bigint()) / 1e6;
   await client.answering(0);
   const [view] = client.client.view();
   expect(view?.runId).toMatch(/^[0-9a-f]{40}$/);
   expect(view?.latencyMs).toBeGreaterThan(0);
+  expect(view?.p50Ms).toBeGreaterThan(0);
+  expect(view?.p99Ms).toBeGreaterThanOrEqual(view?.p50Ms ?? 0);
   expect(view?.lastReplyAt).toBeGreaterThanOrEqual(before);
 });
 

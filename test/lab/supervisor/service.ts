@@ -4,6 +4,7 @@
 //                         \--stop--> running, not wanted --exits--> cleaning --> stopped
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import { prioritise } from '../priority.ts';
 import { expand, type Unit, type UnitCommand } from './unit.ts';
 
 /** How a unit is run in this lab: which file its output goes to, more environment, and programs that stand elsewhere here. */
@@ -48,11 +49,14 @@ export function superviseUnit(unit: Unit, place: Placement): Service {
     return [...(place.programs[words[0] ?? ''] ?? words.slice(0, 1)), ...words.slice(1)];
   };
   const launch = (command: UnitCommand, more: NodeJS.ProcessEnv = {}): ChildProcess => {
-    const [file = '', ...args] = argv(command);
+    const words = argv(command);
+    const [file = '', ...args] = unit.nice === 0 ? words : ['nice', '-n', String(unit.nice), ...words];
     const log = openSync(place.log, 'a');
     try {
       // detached = setsid: a stopped process keeps its session when the harness ends, so no SIGHUP + SIGCONT reaches it
-      return spawn(file, args, { cwd: '/', detached: true, stdio: ['ignore', log, log], env: { ...environment, ...more } });
+      const started = spawn(file, args, { cwd: '/', detached: true, stdio: ['ignore', log, log], env: { ...environment, ...more } });
+      prioritise(started.pid, unit.nice);
+      return started;
     } finally {
       closeSync(log);
     }

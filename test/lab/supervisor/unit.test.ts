@@ -18,6 +18,11 @@ test('a drop-in adds to the lists of its unit and replaces its single values', (
   expect(merged.environment).toEqual({ A: '1', B: '3' });
 });
 
+test('the priority of the agent is the deployed one', () => {
+  expect(deployed('ollama-ha-agent.service').nice).toBe(-10);
+  expect(unit('[Service]\nExecStart=/bin/a\n').nice).toBe(0);
+});
+
 test('an empty value in a drop-in resets a list', () => {
   const merged = unit('[Service]\nExecStart=/bin/a\nExecStopPost=/bin/x\n', '[Service]\nExecStopPost=\nExecStopPost=-/bin/y "two words"\n');
   expect(merged.stopPost).toEqual([{ words: ['/bin/y', 'two words'], mayFail: true }]);

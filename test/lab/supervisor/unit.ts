@@ -1,6 +1,6 @@
 // Reads systemd unit files, as far as the lab's supervisor honours them. Pure.
 //
-// Honoured: Type (simple, exec, notify, oneshot), Environment, ExecStartPre, ExecStart, ExecStop, ExecStopPost, Restart, RestartSec,
+// Honoured: Type (simple, exec, notify, oneshot), Nice, Environment, ExecStartPre, ExecStart, ExecStop, ExecStopPost, Restart, RestartSec,
 // RestartPreventExitStatus, KillMode, TimeoutStopSec, StartLimitIntervalSec, StartLimitBurst, and a drop-in's right to add to or (by an empty value) reset a list.
 // Not honoured, since the lab has neither systemd nor its users: dependencies, sandboxing, users, EnvironmentFile.
 
@@ -10,6 +10,8 @@ export type UnitCommand = { readonly words: readonly string[]; readonly mayFail:
 /** What the supervisor needs of a service unit. Times in ms. */
 export type Unit = {
   readonly oneshot: boolean;
+  /** CPU priority, -20 (first) to 19. */
+  readonly nice: number;
   readonly environment: Readonly<Record<string, string>>;
   readonly startPre: readonly UnitCommand[];
   readonly start: UnitCommand;
@@ -38,6 +40,7 @@ export function parseUnit(files: readonly { readonly path: string; readonly text
   if (start === undefined) throw new UnitError(`${files.map((f) => f.path).join(', ')}: no ExecStart=`);
   return {
     oneshot: last('Type', 'simple') === 'oneshot',
+    nice: Number(last('Nice', '0')),
     environment: parseEnvironment(values.get('Environment') ?? []),
     startPre: commands('ExecStartPre'),
     start,

@@ -1,0 +1,79 @@
+// Which chunks of one blob are here, and which one to ask of whom. No IO.
+//
+// With several standbys on one active, the active's link is what all of them share. So each standby takes another part of the blob from the
+// active, and the rest from the others: a chunk that one of them has leaves the active only once. Whoever is ahead helps from the far end.
+import type { NodeId } from '../../core/types.ts';
+import { chunkCount, chunkLength, hasBit } from './protocol.ts';
+
+/** `doubtful` = on disk, not checked yet; `coming` = asked of somebody. */
+export type ChunkState = 'missing' | 'coming' | 'doubtful' | 'good';
+
+/** What a peer has: everything, or the chunks of a bitmap. */
+export type Holding = 'whole' | Uint8Array;
+
+/** The chunks of one blob. */
+export type ChunkMap = {
+  readonly count: number;
+  /** One bit per good chunk, for others to read. */
+  readonly have: SharedArrayBuffer;
+  readonly stateOf: (chunk: number) => ChunkState;
+  readonly set: (chunk: number, state: ChunkState) => void;
+  readonly whole: () => boolean;
+  readonly goodBytes: () => number;
+  /** All good ones become doubtful: they were checked against a list that is not to be trusted. */
+  readonly doubtAll: () => void;
+  /** First chunk in this state, or null. */
+  readonly first: (state: ChunkState) => number | null;
+  /** The next chunk to ask of a peer, or null. `mates`: what the others that fetch this blob have. */
+  readonly choose: (holding: Holding, self: NodeId, mates: ReadonlyMap<NodeId, Uint8Array>) => number | null;
+};
+
+/** A map with nothing in it. */
+export function createChunkMap(sizeBytes: number): ChunkMap {
+  const count = chunkCount(sizeBytes);
+  const states = Array.from({ length: count }, (): ChunkState => 'missing');
+  const have = new SharedArrayBuffer(Math.ceil(count / 8));
+  const bits = new Uint8Array(have);
+  let good = 0;
+  let goodBytes = 0;
+
+  const set = (chunk: number, state: ChunkState) => {
+    const change = Number(state === 'good') - Number(states[chunk] === 'good');
+    good += change;
+    goodBytes += change * chunkLength(sizeBytes, chunk);
+    if (change !== 0) Atomics.xor(bits, chunk >> 3, 1 << (chunk & 7));
+    states[chunk] = state;
+  };
+  const missing = (chunk: number) => states[chunk] === 'missing';
+  const up = (fits: (chunk: number) => boolean): number | null => {
+    for (let chunk = 0; chunk < count; chunk += 1) if (missing(chunk) && fits(chunk)) return chunk;
+    return null;
+  };
+  const down = (fits: (chunk: number) => boolean): number | null => {
+    for (let chunk = count - 1; chunk >= 0; chunk -= 1) if (missing(chunk) && fits(chunk)) return chunk;
+    return null;
+  };
+  return {
+    count,
+    have,
+    stateOf: (chunk) => states[chunk] ?? 'missing',
+    set,
+    whole: () => good === count,
+    goodBytes: () => goodBytes,
+    doubtAll: () => {
+      for (let chunk = 0; chunk < count; chunk += 1) if (states[chunk] === 'good') set(chunk, 'doubtful');
+    },
+    first: (state) => {
+      const chunk = states.indexOf(state);
+      return chunk < 0 ? null : chunk;
+    },
+    choose: (holding, self, mates) => {
+      if (holding !== 'whole') return up((chunk) => hasBit(holding, chunk));
+      const nobodyHas = (chunk: number) => ![...mates.values()].some((theirs) => hasBit(theirs, chunk));
+      const fetching = [self, ...mates.keys()].sort();
+      const rank = fetching.indexOf(self);
+      const mine = (chunk: number) => chunk % fetching.length === rank;
+      return up((chunk) => mine(chunk) && nobodyHas(chunk)) ?? down(nobodyHas) ?? up(() => true);
+    },
+  };
+}
