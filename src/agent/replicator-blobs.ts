@@ -31,6 +31,9 @@ type Entry = {
   leave: () => void;
 };
 
+/** Blobs up to this size are many, and each is mostly waiting: so many of them at once count as one. */
+const SMALL_BYTES = 1024 * 1024;
+const SMALL_AT_ONCE = 8;
 /** Pause between two looks at a full disk, ms. */
 const ROOM_MS = 5000;
 
@@ -47,6 +50,7 @@ export function openBlobLine(args: {
   // A blob given up and wanted again must not write its part while the former attempt still lets go of it.
   const ending = new Map<Sha256, Promise<unknown>>();
   const slots = openSlots(args.concurrency);
+  const smallSlots = openSlots(args.concurrency * SMALL_AT_ONCE);
   const receiving = new Set<Entry>();
 
   const bringOne = async (entry: Entry, sources: readonly NodeId[]): Promise<BlobResult> => {
@@ -54,7 +58,7 @@ export function openBlobLine(args: {
     const say = (news: BlobNews) => entry.waiters.forEach((tell) => void tell(news));
     try {
       await ending.get(ref.digest);
-      entry.leave = await slots.enter(stop.signal);
+      entry.leave = await (ref.sizeBytes > SMALL_BYTES ? slots : smallSlots).enter(stop.signal);
       // What Ollama or an earlier run left here counts once its hash is checked.
       if ((await store.verify(ref)) === 'verified') return { k: 'here', receivedBytes: 0 };
       entry.doneBytes = (await store.stage(ref.digest)).presentBytes;

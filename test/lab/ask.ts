@@ -11,7 +11,7 @@ import { monoMs } from './names.ts';
 import { runOf } from './product.ts';
 
 /** What a host's agent says of the cluster; null when it cannot be asked within 500 ms. */
-export function askStatus(host: Host): Promise<StatusReply | null> {
+function askStatus(host: Host): Promise<StatusReply | null> {
   return call<StatusReply>(host, 500, (client, options, done) => client.status({}, new Metadata(), options, done)).catch(() => null);
 }
 

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
 import { chmod, chown, type FileHandle, lstat, mkdir, open, rename } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { DIRECTORY_MODE } from './layout.ts';
 
 /** Who owns what the agent creates: the owner of the store's root. */
@@ -115,6 +116,8 @@ export function openFlush(root: string): Flush {
       waiting = [];
       const whole = batch.length >= BATCH_FILES && (await syncFileSystem(root));
       await Promise.all(batch.map(({ handle, resolve, reject }) => (whole ? resolve() : handle.sync().then(resolve, reject))));
+      // Where so many came there are more: they gather meanwhile.
+      if (whole) await pause(GATHER_MS);
     }
     running = false;
   };
@@ -133,4 +136,5 @@ function syncFileSystem(root: string): Promise<boolean> {
 }
 
 const BATCH_FILES = 4;
+const GATHER_MS = 30;
 const RENAME_ROUNDS = 20;

@@ -24,6 +24,7 @@ export type Intake = Body & {
   readonly close: () => Promise<void>;
 };
 
+const HERE_BYTES = 256 * 1024;
 /** Pieces under way at most before `took` asks to wait. */
 const PIECES = 4;
 /**
@@ -38,9 +39,12 @@ export function openIntake(args: {
   readonly flush: (handle: FileHandle) => Promise<void>;
   readonly handle: FileHandle;
   readonly start: number;
+  /** Bytes expected; up to HERE_BYTES this thread does all by itself. */
+  readonly length: number;
 }): Intake {
   const { sink, handle, start } = args;
-  let stream: SinkStream = sink.open(handle, start);
+  const open = args.length <= HERE_BYTES ? sink.openHere : sink.open;
+  let stream: SinkStream = open(handle, start);
   let position = start;
   let piece: Piece | null = null;
   let filled = 0;
@@ -100,7 +104,7 @@ export function openIntake(args: {
       piece = null;
       await stream.close();
       await handle.truncate(0);
-      stream = sink.open(handle, 0);
+      stream = open(handle, 0);
       position = 0;
       begun = 0;
     },

@@ -37,7 +37,7 @@ export type ReceiveContext = {
 };
 
 /** A blob up to this size is made durable by whoever publishes it, many at once. */
-export const SMALL_BYTES = 1024 * 1024;
+const SMALL_BYTES = 1024 * 1024;
 /** From this size on a blob comes in chunks when several nodes can help. */
 const CHUNKED_BYTES = 8 * CHUNK_BYTES;
 /** A part with this mode has holes: its length says nothing about what is in it. Left by a process that was killed. */
@@ -94,7 +94,7 @@ export async function receiveBlob(order: ReceiveOrder, context: ReceiveContext, 
 function openRun(order: ReceiveOrder, context: ReceiveContext, signal: AbortSignal, handle: FileHandle, presentBytes: number): Run {
   const senders = presentBytes === 0 ? new Set<NodeId>() : null;
   const map = createChunkMap(order.sizeBytes);
-  const intake = openIntake({ ...context, handle, start: 0 });
+  const intake = openIntake({ ...context, handle, start: 0, length: order.sizeBytes });
   const company = new AbortController();
   return { order, context, signal, handle, intake, map, blamed: new Map(), company, senders, alone: false, from: '', receivedBytes: 0 };
 }

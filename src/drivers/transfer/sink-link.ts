@@ -1,7 +1,9 @@
 // The receiving thread's end of the hashing thread: pieces go over whole, without a copy, and come back empty.
+import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
 import type { FromSink, SinkError, ToSink } from './messages.ts';
+import { absorbBytes, putPiece } from './sink-run.ts';
 
 /** A piece of memory on its way between the threads. */
 export type Piece = Uint8Array<ArrayBuffer>;
@@ -28,6 +30,8 @@ export type SinkStream = {
 export type Sink = {
   readonly piece: () => Piece;
   readonly open: (handle: FileHandle, at: number) => SinkStream;
+  /** The same in this thread: for a file so small that the way to the other one is longer. */
+  readonly openHere: (handle: FileHandle, at: number) => SinkStream;
   readonly close: () => void;
 };
 
@@ -43,8 +47,11 @@ export function openSink(): Sink {
   const listeners = new Map<number, Listener>();
   const spare: ArrayBuffer[] = [];
   let nextId = 1;
+  const keep = (buffer: ArrayBuffer) => {
+    if (spare.length < SPARE_MAX) spare.push(buffer);
+  };
   worker.on('message', (message: FromSink) => {
-    if (message.k === 'written' && spare.length < SPARE_MAX) spare.push(message.buffer);
+    if (message.k === 'written') keep(message.buffer);
     listeners.get(message.id)?.(message);
   });
   worker.on('error', (error) => {
@@ -63,7 +70,28 @@ export function openSink(): Sink {
         leave: () => listeners.delete(id),
       });
     },
+    openHere: (handle, at) => openHere(handle, at, keep),
     close: () => void worker.terminate(),
+  };
+}
+
+function openHere(handle: FileHandle, start: number, keep: (buffer: ArrayBuffer) => void): SinkStream {
+  const run = { fd: handle.fd, hash: createHash('sha256'), at: start };
+  const idle = () => Promise.resolve();
+  return {
+    write: (piece, length) => {
+      putPiece(run, piece, length);
+      keep(piece.buffer);
+    },
+    pending: () => 0,
+    turn: idle,
+    drained: idle,
+    absorb: async (length, progress) => {
+      absorbBytes(run, length, new Uint8Array(length));
+      progress(length);
+    },
+    digest: async () => run.hash.copy().digest('hex'),
+    close: idle,
   };
 }
 

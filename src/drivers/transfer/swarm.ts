@@ -269,7 +269,7 @@ async function fetchChunk(round: Round, peer: Peer, connection: Connection, chun
   map.set(chunk, 'coming');
   round.coming += 1;
   const wanted = hashOf(round, list, chunk);
-  const intake = openIntake({ ...context, handle, start: chunk * CHUNK_BYTES });
+  const intake = openIntake({ ...context, handle, start: chunk * CHUNK_BYTES, length });
   let end: 'good' | 'missing' = 'missing';
   try {
     const body = throttledBody({

@@ -24,7 +24,7 @@ async function fresh(dir: string): Promise<string> {
 }
 
 /** Opens a node that serves `root`; every other member is its peer. */
-export async function openNode(member: Member, members: readonly Member[], root: string, mode: Mode, serves: boolean): Promise<void> {
+async function openNode(member: Member, members: readonly Member[], root: string, mode: Mode, serves: boolean): Promise<void> {
   const at = ({ address }: BenchHost) => ({ host: address, port: BLOBS_PORT });
   const peers = members.filter((other) => other !== member).map(({ host }) => [host.name, at(host)] as const);
   await member.host.ask({ k: 'node', tls: member.tls, listen: serves ? at(member.host) : null, root, peers, mode });

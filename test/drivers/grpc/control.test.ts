@@ -2,7 +2,8 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
-import { type ChannelCredentials, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { type ChannelCredentials, credentials, loadPackageDefinition, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ControlCaller, ControlError, type ControlHandlers, type StatusView } from '../../../src/agent/control.ts';
 import { type CommandReply, ControlClient, type StatusReply } from '../../../src/gen/control.ts';
@@ -146,6 +147,20 @@ const overSocket = <T>(use: (client: ControlClient) => Promise<T>) => withClient
 const statusOf = (client: ControlClient) => answer<StatusReply>((done) => client.status({}, done));
 
 describe('control', () => {
+  test('is understood by a client that knows nothing but the .proto file', async () => {
+    const definition = loadSync(joinPath(import.meta.dirname, '../../../proto/control.proto'), { longs: Number, defaults: true });
+    const { ollama_ha } = loadPackageDefinition(definition) as unknown as {
+      ollama_ha: { v1: { Control: new (to: string, creds: ChannelCredentials) => ControlClient } };
+    };
+    const client = new ollama_ha.v1.Control(`unix:${socketPath}`, credentials.createInsecure());
+    try {
+      const reply = await answer<StatusReply>((done) => client.status({}, done));
+      expect(reply).toMatchObject({ cluster: 'lab', holder: 'm', epoch: 250, nodes: [{ node: 'm', role: 'active' }] });
+    } finally {
+      client.close();
+    }
+  });
+
   test('goes round over the unix socket, which the group may open and others may not', async () => {
     const reply = await overSocket(statusOf);
     expect(reply).toMatchObject({
