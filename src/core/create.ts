@@ -55,6 +55,7 @@ export function createCore(config: CoreConfig, now: Now): CoreState {
     recordedEpoch: saved?.historyEpoch ?? 0,
     lastYield: null,
     stopping: false,
+    cutSince: null,
     stuck: '',
     draining: '',
     open: null,

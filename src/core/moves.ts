@@ -46,8 +46,22 @@ function mustMove(d: Draft, now: Now): { cause: YieldCause; text: string; by?: s
   if (gone) return { cause: 'vip', text: 'the address was taken off the interface and could not be restored' };
   const usurped = usurpedBy(d, now);
   if (usurped !== null) return usurped;
-  const cutAlone = phase.failsafeOn && serversReached(d, now) < majorityOf(d.config.lease.servers) && heirWithRedis(d, now) !== null;
-  return cutAlone ? { cause: 'redis', text: 'this node alone is cut from Redis' } : forMaintenance(d, now);
+  return cutAlone(d, now) ? { cause: 'redis', text: 'this node alone is cut from Redis' } : forMaintenance(d, now);
+}
+
+/**
+ * Only this node lost Redis. The heir's word that it reaches a majority is up to T old: when Redis is gone for all, it is still said for that
+ * long, and moving then would give the role to a node that cannot claim. So the condition must have held without a break for T.
+ */
+function cutAlone(d: Draft, now: Now): boolean {
+  const phase = d.lease.phase;
+  const seems =
+    phase.tag === 'active' &&
+    phase.failsafeOn &&
+    serversReached(d, now) < majorityOf(d.config.lease.servers) &&
+    heirWithRedis(d, now) !== null;
+  d.cutSince = seems ? (d.cutSince ?? now.mono) : null;
+  return d.cutSince !== null && now.mono - d.cutSince >= d.config.lease.ttlMs;
 }
 
 /** All watchers see somebody else answer: clients do not reach this node. A machine that is none of ours would meet the next holder too. */

@@ -102,6 +102,8 @@ export type CoreState = {
   /** The last order to give the role up that this node obeyed. */
   readonly lastYield: { readonly heir: NodeId | ''; readonly cause: YieldCause; readonly by: string } | null;
   readonly stopping: boolean;
+  /** Since when this node alone seems cut from Redis, monotonic ms; null = it does not. */
+  readonly cutSince: number | null;
   /** Why the role stays here although it should move; '' = it need not. */
   readonly stuck: string;
   /** What the role waits for while this node drains; '' = it does not. */

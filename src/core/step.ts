@@ -121,7 +121,7 @@ function take(d: Draft, input: Input, now: Now): void {
       d.granted = Math.max(d.granted, input.epoch);
       if (d.claimed?.epoch === input.epoch && d.config.vip !== 'none') d.phasesMs = { ...d.phasesMs, vipMs: now.mono - d.claimed.at };
       d.address = { present: true, since: now.mono };
-      log(d, 'info', 'vip_on', `the address is up under epoch ${input.epoch}`, { epoch: input.epoch, ...input.phasesMs });
+      log(d, 'info', 'vip_on', `the address is up under epoch ${input.epoch}`, { ...input.phasesMs, epoch: input.epoch });
       break;
     case 'address':
       if (d.address.present !== input.present) d.address = { present: input.present, since: now.mono };
