@@ -56,8 +56,7 @@ export function renderConf(o: ConfOptions): string {
     ['hz', '10'],
     ['tcp-keepalive', '60'],
     // Agents poll twice a second at least: a client silent for this long is gone.
-    // Redis counts idle time by the wall clock: a step of an hour would close every connection at once. Keepalive finds the dead ones.
-    ['timeout', '0'],
+    ['timeout', '60'],
     ['daemonize', 'no'],
     ['supervised', 'no'],
     ['pidfile', quote(files.pid)],
