@@ -56,7 +56,8 @@ export async function endProcess(target: ProcessIdentity): Promise<void> {
   await signal(target, 'SIGTERM');
   if (await waitGone(target, 1500)) return;
   await signal(target, 'SIGKILL');
-  await waitGone(target, 1500);
+  // A stopped process may take seconds to die, and keeps its port until then.
+  await waitGone(target, 10_000);
 }
 
 /** The pid in a pid file, or null. */
