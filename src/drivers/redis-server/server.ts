@@ -4,6 +4,7 @@
 // So the next agent adopts the running process if it is ours, was started from the same configuration, and answers; else
 // it ends it and starts another. It keeps nothing on disk, therefore ending it loses nothing the lease relies on.
 import { readFile, realpath, rm } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { type ConfOptions, renderAcl, renderConf, type ServerFiles, serverFiles } from './conf.ts';
 import { RedisServerError } from './error.ts';
 import { assertPortFree, findExecutable, launch, type Running, writeFiles } from './launch.ts';
@@ -61,10 +62,24 @@ export async function startRedisServer(o: ManagedRedisOptions): Promise<ManagedR
       pid: found.pid,
     });
     await endProcess(found);
+    await untilPortFree(o);
   }
   const running = await startNew(o, files, executable, o.signal ?? neverAborted);
   o.log('info', 'redisServer.started', 'managed Redis: started', { pid: running.process.pid, port: o.port });
   return supervise(o, executable, running);
+}
+
+const RELEASE_MS_MAX = 2000;
+
+/** A killed process is a zombie before its last thread has let go of the port: that is not another program. */
+async function untilPortFree(o: ManagedRedisOptions): Promise<void> {
+  for (let waitedMs = 0; waitedMs < RELEASE_MS_MAX; waitedMs += 20) {
+    try {
+      return await assertPortFree(o);
+    } catch {
+      await pause(20);
+    }
+  }
 }
 
 const neverAborted = new AbortController().signal;
