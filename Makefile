@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(system_path):/usr/sbin:/sbin
 # Each program in test/bench is a bench of its own.
 benches := $(patsubst test/bench/%.ts,bench-%,$(wildcard test/bench/*.ts))
 
-.PHONY: help setup verify generate test demo lab lab-down bench $(benches) sim sim-mutants sim-long
+.PHONY: help setup verify generate test deb demo lab lab-down bench $(benches) sim sim-mutants sim-long conformance soak
 
 help: ## list all targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ generate: setup ## generate src/gen from proto
 test: setup ## verify, then all tests; without root all that need no namespaces, and the others by name
 	@node test/setup/run-tests.ts
 
+deb: setup ## build dist/ollama-ha_VERSION_ARCH.deb: one executable with agent and agentctl
+	@node deploy/build/main.ts
+
 demo: setup ## the whole story in a lab, as root: [PRESET=standard] [KEEP=1] [REPORT=FILE]
 	@DEMO_STARTED_MS=$(started) node test/lab/demo.ts
 
@@ -42,6 +45,12 @@ bench: $(benches) ## every bench, one after the other: [PRESET=] [RUNS=] [REPORT
 
 $(benches): bench-%: setup
 	@node test/bench/$*.ts
+
+soak: setup ## 64 users stream slow tokens from a lab for five minutes, as root: nothing may move: [SECONDS=300]
+	@SECONDS='$(SECONDS)' node test/lab/soak.ts
+
+conformance: setup ## hold the fake Ollama to the recordings of a real one; with OLLAMA=URL [MODEL=NAME] a real server, changing nothing
+	@OLLAMA='$(OLLAMA)' MODEL='$(MODEL)' node test/contract/ollama/conformance-main.ts
 
 sim: setup ## simulate clusters over many seeds: [SEEDS=2000] [SEED=1] [PRESET=] [REPORT=FILE]
 	@node test/sim/main.ts

@@ -1,5 +1,5 @@
 // `agentctl fence --local`: takes this host's address down and releases its lease without the agent, after any end of it. The service
-// manager's stop hook calls it, so it has milliseconds: only node: modules and ioredis are loaded.
+// manager's stop hook calls it, so it has milliseconds: no Redis client is loaded, only one command's worth of one (drivers/redis/once.ts).
 import { readFileSync, statSync } from 'node:fs';
 import { connect, isIP } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,7 +11,7 @@ import { addressPresent, anyOf } from './drivers/address/watch.ts';
 import { openFiles } from './drivers/keepalived/files.ts';
 import { openFence } from './drivers/nft/fence.ts';
 import { killSockets } from './drivers/sockets/sockets.ts';
-import type { Claim, Release } from './fence-release.ts';
+import { type Claim, openRelease, type Release } from './fence-release.ts';
 
 /** How a step went; `text` is shown. */
 type Told = { readonly ok: boolean; readonly text: string };
@@ -50,17 +50,16 @@ export async function runFenceLocal(argv: readonly string[], env: NodeJS.Process
     return 0;
   }
   const alive = await agentLives(`${runDir}/agent.sock`);
-  // Loading the client and connecting take longer than everything else: they run beside the other steps, but not before the first.
-  const release =
-    claim !== null && claim.epoch > 0 ? afterFirstStep(async () => (await import('./fence-release.ts')).openRelease(claim)) : null;
+  // Connecting takes longer than everything else: it runs beside the other steps, but not before the first.
+  const release = claim !== null && claim.epoch > 0 ? afterFirstStep(() => openRelease(claim)) : null;
   const failedSteps = await inOrder(stepsOf({ runDir, claim, vip, release, alive }));
   (await release)?.end();
   if (failedSteps.length > 0) process.stderr.write(`agentctl fence: failed: ${failedSteps.join(', ')}\n`);
   return failedSteps.length > 0 ? 1 : 0;
 }
 
-/** Steps begin in this turn of the event loop, so their first program runs while this process loads the client. */
-async function afterFirstStep<T>(start: () => Promise<T>): Promise<T> {
+/** Steps begin in this turn of the event loop, so their first program runs while this process connects. */
+async function afterFirstStep<T>(start: () => T): Promise<T> {
   await new Promise((resolve) => setImmediate(resolve));
   return start();
 }
@@ -104,6 +103,8 @@ function stepsOf(host: {
 function downSteps(vip: Address, runDir: string, driver: Claim['driver'], confirmed: () => void): readonly Step[] {
   const plain = vip.addresses.map(addressOf);
   const fence = openFence({ interface: vip.interface, vips: plain, now, ifMissing: 'ignore' });
+  // nft starts beside the reset of the sockets; the answer to this question does not matter.
+  void fence.check();
   const flush = () => flushAddresses({ vips: vip.addresses, interface: vip.interface });
   return [
     { name: 'sockets', run: async () => told(await killSockets(plain, SOCKETS_MS), 'reset') },

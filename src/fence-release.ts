@@ -1,9 +1,9 @@
 // RELEASE of exactly one claim on every Redis server, for the stop hook: straight to the servers, without agent and configuration.
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { Redis } from 'ioredis';
 import { readSecret, redisPassword } from './config/secret.ts';
-import { clientOptions, type RedisServerOptions } from './drivers/redis/options.ts';
+import { connectOnce, type OnceConnection } from './drivers/redis/once.ts';
+import type { RedisServerOptions } from './drivers/redis/options.ts';
 import { leaseKey, scriptArgs, scriptText } from './drivers/redis/scripts.ts';
 import type { ClaimFacts } from './drivers/state/files.ts';
 
@@ -20,30 +20,24 @@ export type Release = {
 
 // Long enough for a loaded host: a release that is given up costs the cluster a whole lease, waiting costs only this hook.
 const COMMAND_MS = 400;
-const CONNECT_MS = 500;
+const CONNECT_MS = 1000;
 
-/** Starts connecting to every server of the claim, so that the connections are ready when the address is off. Never rejects. */
-export async function openRelease(claim: Claim): Promise<Release> {
-  const { Redis: Client } = await import('ioredis');
-  const servers = claim.redis.map((server) => {
+/** Starts connecting to every server of the claim, so that the connections are ready when the address is off. Never throws. */
+export function openRelease(claim: Claim): Release {
+  const servers = claim.redis.map((server): OnceConnection | string => {
     try {
-      return connect(
-        new Client({
-          ...clientOptions(accessOf(server, claim.cluster), COMMAND_MS),
-          connectTimeout: CONNECT_MS,
-          retryStrategy: () => null,
-        }),
-      );
+      return connectOnce(accessOf(server, claim.cluster), CONNECT_MS);
     } catch (error) {
-      return { redis: null, ready: Promise.resolve(error instanceof Error ? error.message : String(error)) };
+      return error instanceof Error ? error.message : String(error);
     }
   });
 
-  async function releaseOn(server: Connecting): Promise<string> {
+  async function releaseOn(server: OnceConnection | string): Promise<string> {
+    if (typeof server === 'string') return server;
     const problem = await server.ready;
-    if (server.redis === null || problem !== '') return problem;
+    if (problem !== '') return problem;
     const call = { script: 'release', me: claim.me, epoch: claim.epoch, nonce: `${claim.me}:stop-${randomUUID()}`, heir: '' } as const;
-    const reply = await server.redis.eval(scriptText('release'), 1, leaseKey(claim.cluster), ...scriptArgs(call));
+    const reply = await server.evaluate(scriptText('release'), leaseKey(claim.cluster), scriptArgs(call), COMMAND_MS);
     const code = Array.isArray(reply) ? String(reply[0]) : '';
     return code === 'ok' || code === 'lost' ? '' : `unexpected answer ${JSON.stringify(code)}`;
   }
@@ -57,30 +51,9 @@ export async function openRelease(claim: Claim): Promise<Release> {
       return { ok: done > servers.length / 2, text };
     },
     end() {
-      for (const { redis } of servers) redis?.disconnect();
+      for (const server of servers) if (typeof server !== 'string') server.end();
     },
   };
-}
-
-type Connecting = {
-  readonly redis: Redis | null;
-  /** Why there is no connection; '' = there is. */
-  readonly ready: Promise<string>;
-};
-
-function connect(redis: Redis): Connecting {
-  let last = '';
-  redis.on('error', (error: Error) => {
-    last = error.message;
-  });
-  const late = new Promise<string>((resolve) => {
-    setTimeout(() => resolve(`no connection within ${2 * CONNECT_MS} ms`), 2 * CONNECT_MS).unref();
-  });
-  const ready = redis.connect().then(
-    () => '',
-    (error: unknown) => last || String(error),
-  );
-  return { redis, ready: Promise.race([ready, late]) };
 }
 
 function accessOf(server: ClaimFacts['redis'][number], cluster: string): RedisServerOptions {

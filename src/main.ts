@@ -10,16 +10,18 @@ const usage = 'usage: ollama-ha agent --config FILE | ollama-ha agentctl COMMAND
 // second, would cost it 30 MB and save nothing (measured: make bench-scale).
 const thrift = '--optimize-for-size --semi-space-growth-factor=1 --no-maglev --no-turbofan';
 
+/** The build turns this file name into another one. */
+const packaged = !import.meta.filename.endsWith('.ts');
+
 async function main(argv: readonly string[]): Promise<number> {
-  const called = basename(process.argv[1] ?? '');
-  const [first, ...others] = called === 'agentctl' ? ['agentctl', ...argv] : argv;
+  const [first, ...others] = commandOf(argv);
   switch (first) {
     case 'agentctl':
       return agentctl(others);
     case 'agent': {
       setFlagsFromString(thrift);
       // The stop hook's code is loaded too, and all of it kept now: after kill -9 there is no later, and the hook finds it compiled.
-      const [{ runAgent }] = await Promise.all([import('./run-agent.ts'), import('./fence-local.ts'), import('./fence-release.ts')]);
+      const [{ runAgent }] = await Promise.all([import('./run-agent.ts'), import('./fence-local.ts')]);
       flushCompileCache();
       return runAgent(others, process);
     }
@@ -30,6 +32,15 @@ async function main(argv: readonly string[]): Promise<number> {
       (first === '--help' ? process.stdout : process.stderr).write(usage);
       return first === '--help' ? 0 : 64;
   }
+}
+
+/** A link's name says which half is meant: `agentctl ...`, `ollama-ha-agent --config FILE`. */
+function commandOf(argv: readonly string[]): readonly string[] {
+  // The packaged executable is its own script; a shebang start has the link's path as second word.
+  const called = basename((packaged ? process.argv0 : process.argv[1]) ?? '');
+  if (called === 'agentctl') return ['agentctl', ...argv];
+  const asks = argv[0] === '--version' || argv[0] === '--help';
+  return called === 'ollama-ha-agent' && !asks ? ['agent', ...argv] : argv;
 }
 
 async function agentctl(argv: readonly string[]): Promise<number> {
@@ -44,9 +55,11 @@ async function agentctl(argv: readonly string[]): Promise<number> {
 }
 
 // From source, Node strips the types at every start (0.2 s, 15 MB): keep what comes out. A packaged executable holds no TypeScript.
-if (import.meta.filename.endsWith('.ts')) {
+if (!packaged) {
   // Worker threads look for it in the environment only.
-  process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, '../node_modules/.cache/compile');
+  process.env.NODE_COMPILE_CACHE ??= join(import.meta.filename, '../../node_modules/.cache/compile');
   enableCompileCache();
 }
-process.exitCode = await main(process.argv.slice(2));
+void main(process.argv.slice(2)).then((code) => {
+  process.exitCode = code;
+});

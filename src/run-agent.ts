@@ -7,7 +7,7 @@ import about from '../package.json' with { type: 'json' };
 import { readClocks, readMono } from './agent/clock.ts';
 import { createHandlers } from './agent/handlers.ts';
 import { createLoop, type Loop } from './agent/loop.ts';
-import type { OllamaPort, PeerAnswers, Sink, VipPort } from './agent/ports.ts';
+import type { PeerAnswers, Sink, VipPort } from './agent/ports.ts';
 import type { KeepalivedFacts } from './agent/status-vip.ts';
 import { createNoVip } from './agent/vip-none.ts';
 import { votesHere } from './config/derive.ts';
@@ -19,13 +19,18 @@ import type { Inventory } from './core/replication/types.ts';
 import { createCore } from './core/step.ts';
 import { lifetimeTtlLeastMs } from './core/vip/enforcer.ts';
 import { createPeers } from './drivers/grpc/peers.ts';
-import { startOllamaProbes } from './drivers/ollama/probes.ts';
 import { connectScripts } from './drivers/redis/client.ts';
 import { startRedisServer } from './drivers/redis-server/server.ts';
 import { openState } from './drivers/state/files.ts';
-import { type AgentLog, createLog } from './log.ts';
+import { takeHandOn } from './drivers/state/handon.ts';
+import { type AgentLog, openLog } from './log.ts';
 import { coreConfigOf, redisAccessOf } from './wire-config.ts';
+import { openBalancer } from './wire-nginx.ts';
+import { prepareObservation } from './wire-observe.ts';
+import { openOllama } from './wire-ollama.ts';
 import { openRecords, refuseTwins, watchDrain } from './wire-orders.ts';
+import { openPki } from './wire-pki.ts';
+import { endForRestart, handOnKeyOf } from './wire-restart.ts';
 import { openReplication, type Replication } from './wire-store.ts';
 import { openVip } from './wire-vip.ts';
 
@@ -46,6 +51,7 @@ class StartError extends Error {
 
 // A stopping holder gives the role away and tells everybody; what has not happened by then will not.
 const STOP_MS_MAX = 4000;
+const RESTART_CLOSE_MS_MAX = 150;
 
 /** Runs until a signal or a fatal condition ends it; returns the exit code. Every start error is one message with a hint. */
 export async function runAgent(argv: readonly string[], process: NodeJS.Process): Promise<number> {
@@ -79,28 +85,36 @@ function describe(error: unknown): { lines: readonly string[]; exitCode: number 
   return null;
 }
 
-function readConfig(argv: readonly string[], env: NodeJS.ProcessEnv): Config {
+function readConfig(argv: readonly string[], env: NodeJS.ProcessEnv): { config: Config; pretty: boolean } {
   let path: string;
+  let pretty: boolean;
   try {
-    path = parseArgs({ args: [...argv], options: { config: { type: 'string', default: '/etc/ollama-ha/agent.yaml' } } }).values.config;
+    const config = { type: 'string', default: '/etc/ollama-ha/agent.yaml' } as const;
+    const { values } = parseArgs({ args: [...argv], options: { config, pretty: { type: 'boolean', default: false } } });
+    path = values.config;
+    pretty = values.pretty;
   } catch (error) {
-    throw new StartError((error as Error).message, 'ollama-ha agent --config FILE', EXIT.usage);
+    throw new StartError((error as Error).message, 'ollama-ha agent --config FILE [--pretty]', EXIT.usage);
   }
   const loaded = loadConfig(path, env);
   if ('problems' in loaded) throw new ConfigError(loaded.problems);
-  return loaded.config;
+  return { config: loaded.config, pretty };
 }
 
 async function run(argv: readonly string[], process: NodeJS.Process): Promise<number> {
-  const config = readConfig(argv, process.env);
-  const log = createLog(config.log.level, config.node.id);
+  const { config, pretty } = readConfig(argv, process.env);
+  const { log, setLevel } = openLog({ level: config.log.level, node: config.node.id, pretty });
+  const observation = prepareObservation(config, log);
   const redis = redisAccessOf(config);
+  const key = handOnKeyOf(config, redis.servers);
+  const handOn = takeHandOn(config.paths.run, key, (text) => log('warn', 'state', text, {}));
   const state = openState({
     stateDir: config.paths.state,
     runDir: config.paths.run,
     node: config.node.id,
     wallMs: Date.now(),
     claim: redis.claim,
+    handedOn: handOn,
     log: (text) => log('warn', 'state', text, {}),
   });
   const core = coreConfigOf(config, {
@@ -109,12 +123,16 @@ async function run(argv: readonly string[], process: NodeJS.Process): Promise<nu
     seed: randomInt(1, 2 ** 31),
     version: about.version,
     saved: state.saved,
+    handOn,
   });
   const loop = createLoop(createCore(core, readClocks()), core.stallMs);
   const closing: (() => Promise<void>)[] = [];
+  let restarting = false;
+  // Before anything that would stay behind is started: a signal that comes now ends the agent in order as soon as it runs.
+  const ended = untilEnded(process, log);
   try {
     const managed = votesHere(config) ? await startRedisServer({ ...redis.server, log }) : null;
-    if (managed !== null) closing.push(() => managed.stop());
+    if (managed !== null) closing.push(async () => (restarting ? managed.detach() : managed.stop()));
     const scripts = connectScripts({
       servers: redis.servers,
       cluster: config.cluster.name,
@@ -125,69 +143,102 @@ async function run(argv: readonly string[], process: NodeJS.Process): Promise<nu
     });
     closing.push(() => scripts.close());
     const records = openRecords(scripts, config.cluster.name, state, loop, log);
+    const pki = openPki(config, log);
+    const balancer = openBalancer(config, log);
+    closing.push(async () => balancer?.close());
     const vip = openAddress(config, loop.sink, log);
     closing.push(() => vip.port.close());
     const replication = await openReplication(config, log);
     closing.push(async () => replication?.close());
+    const control = {
+      ...createHandlers({
+        loop,
+        config: { preset: config.lease.preset, vip: config.vip?.addresses.join(', ') ?? '' },
+        scripts,
+        vipProblem: vip.problem,
+        pkiProblem: pki.problem,
+        nginxProblem: balancer === null ? undefined : () => balancer.view().problem,
+        keepalived: vip.keepalived,
+        history: state.history,
+        version: about.version,
+        replication: replication?.handlers ?? null,
+      }),
+      alerts: observation.alerts,
+      logLevel: async (order: Parameters<typeof setLevel>[0]) => setLevel(order),
+    };
     const peers = await createPeers({
       self: core.self,
       cluster: config.cluster.name,
       tls: config.pki,
       listen: { host: config.node.address, port: config.ports.peer },
       answers: answersOf(loop, replication, (target, signal) => ('error' in peers ? Promise.resolve(false) : peers.probe(target, signal))),
-      control: createHandlers({
-        loop,
-        config: { preset: config.lease.preset, vip: config.vip?.addresses.join(', ') ?? '' },
-        scripts,
-        vipProblem: vip.problem,
-        keepalived: vip.keepalived,
-        history: state.history,
-        version: about.version,
-        replication: replication?.handlers ?? null,
-      }),
+      control,
       socketPath: join(config.paths.run, 'agent.sock'),
+      serving: () => !loop.view().state.stopping,
+      reflection: config.grpc.reflection,
       sink: loop.sink,
       log,
     });
     if ('error' in peers) throw new StartError(peers.error.message, peers.error.hint);
     closing.push(() => peers.close());
+    pki.watch({ peers, scripts, replication, managed });
+    closing.push(async () => pki.close());
     const replicator = replication?.start(peers.fetchManifest, loop) ?? null;
     closing.push(async () => replicator?.close());
-    const ollama = startOllama(config, loop.sink);
-    closing.push(async () => ollama?.close());
-    const ended = untilEnded(process, log);
+    const ollama = openOllama(config, observation.sink(loop.sink));
+    closing.push(async () => ollama?.probes.close());
+    closing.push(async () => ollama?.care.close());
     loop.start({
       scripts,
       peers,
       vip: vip.port,
       replicator,
-      state: state.port,
+      care: ollama?.care ?? null,
+      balancer,
+      state: observation.state(state.port),
       records,
       clock: readClocks,
       log: (e) => log(e.level, e.event, e.text, e.fields),
       end: ended.end,
     });
+    closing.push(() => observation.close());
+    await observation.start({ loop, nginx: balancer, control, history: state.history, traffic: peers.traffic });
     // kill -USR2 asks what gossip has cost so far.
     const tellTraffic = () => log('info', 'traffic', 'sent to other nodes since the start', peers.traffic());
     process.on('SIGUSR2', tellTraffic);
     closing.push(async () => void process.off('SIGUSR2', tellTraffic));
     const timers = [sampleLoad(loop), watchDrain(loop, config), refuseTwins(scripts, ended.end)];
+    // From the start of the process to the first turn.
+    const startMs = performance.now();
     log('info', 'started', `agent of ${config.node.id} in cluster ${config.cluster.name}`, {
       boot: core.self.boot,
       preset: config.lease.preset,
+      startMs: Math.round(startMs),
+      ...(handOn === null ? {} : { handedOnEpoch: handOn.epoch }),
     });
     const why = await ended.promise;
     for (const timer of timers) clearInterval(timer);
-    if (why.exitCode === EXIT.ok) await leave(loop, state.clearClaim);
+    const giveAway = () => leave(loop, state.clearClaim);
+    restarting = why.restart;
+    if (restarting) await endForRestart({ loop, vip: vip.port, config, key, startMs, clock: readClocks, giveAway, log });
+    else if (why.exitCode === EXIT.ok) await giveAway();
     loop.end();
     if (why.text !== '') throw new StartError(why.text, why.hint, why.exitCode);
     log('info', 'stopped', 'agent stopped', {});
     return EXIT.ok;
   } finally {
     loop.end();
-    // Last opened, first closed; one that fails must not keep the others open.
-    for (const close of closing.reverse()) await close().catch((error: unknown) => log('warn', 'close', String(error), {}));
+    const closed = closeAll(closing, log);
+    // The lease runs: the next process must not wait for a transfer that ends slowly.
+    if (restarting) void setTimeout(() => process.exit(EXIT.ok), RESTART_CLOSE_MS_MAX);
+    await closed;
+    if (restarting) process.exit(EXIT.ok);
   }
+}
+
+/** Last opened, first closed; one that fails must not keep the others open. */
+async function closeAll(closing: readonly (() => Promise<void>)[], log: AgentLog): Promise<void> {
+  for (const close of closing.toReversed()) await close().catch((error: unknown) => log('warn', 'close', String(error), {}));
 }
 
 /** What other nodes may ask of this one. */
@@ -227,23 +278,18 @@ function openAddress(
   return { port, problem: () => port.view().problem, keepalived };
 }
 
-function startOllama(config: Config, sink: Sink): OllamaPort | null {
-  if (config.ollama === null) return null;
-  const { url, probeMs, timeoutMs } = config.ollama;
-  return startOllamaProbes({ url, probeMs, timeoutMs, sink });
-}
-
-type Ended = { readonly exitCode: number; readonly text: string; readonly hint: string };
+type Ended = { readonly exitCode: number; readonly text: string; readonly hint: string; readonly restart: boolean };
 
 function untilEnded(process: NodeJS.Process, log: AgentLog): { promise: Promise<Ended>; end: (text: string, hint: string) => void } {
   const { promise, resolve } = Promise.withResolvers<Ended>();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  // SIGHUP: the service manager starts the next process at once, with what stands in the configuration then.
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
     process.once(signal, () => {
       log('info', 'stopping', `stopping on ${signal}`, {});
-      resolve({ exitCode: EXIT.ok, text: '', hint: '' });
+      resolve({ exitCode: EXIT.ok, text: '', hint: '', restart: signal === 'SIGHUP' });
     });
   }
-  return { promise, end: (text, hint) => resolve({ exitCode: EXIT.config, text, hint }) };
+  return { promise, end: (text, hint) => resolve({ exitCode: EXIT.config, text, hint, restart: false }) };
 }
 
 /** Gives the role away if it is here, and leaves the cluster; bounded in time. */

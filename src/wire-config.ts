@@ -6,6 +6,8 @@ import { fenceRequired, leaseConfigOf, redisServersOf } from './config/derive.ts
 import type { Config } from './config/schema.ts';
 import { readSecret, redisPassword } from './config/secret.ts';
 import type { CoreConfig, SavedState } from './core/config.ts';
+import type { LevelConfig } from './core/health/config.ts';
+import type { HandOn } from './core/lease/handon.ts';
 import type { DeletionPolicy } from './core/replication/types.ts';
 import { serverNameOf } from './drivers/grpc/tls.ts';
 import type { RedisServerOptions } from './drivers/redis/options.ts';
@@ -14,7 +16,6 @@ import type { ClaimFacts } from './drivers/state/files.ts';
 
 // Wakes later than this are stalls of the process, not of its peers. (facts: gossip, stall guard)
 const STALL_MS = 100;
-const RECOVERIES = 2;
 // A start binds the port long before it serves: GPU discovery alone may take half a minute for each backend.
 const OLLAMA_START_MS = 120_000;
 
@@ -25,6 +26,7 @@ export type Start = {
   readonly seed: number;
   readonly version: string;
   readonly saved: SavedState;
+  readonly handOn: HandOn | null;
 };
 
 /** The core's configuration. */
@@ -50,18 +52,50 @@ export function coreConfigOf(config: Config, start: Start): CoreConfig {
             probeMs: ollama.probeMs,
             timeoutMs: ollama.timeoutMs,
             failures: ollama.failures,
-            recoveries: RECOVERIES,
+            recoveries: config.health.recoveries,
             startMs: OLLAMA_START_MS,
             required,
+            levels: levelsOf(config),
+            remedies: config.health.remedies,
           },
+    hotSet: config.hotSet,
     heartbeatMs: config.gossip.heartbeatMs,
     stallMs: STALL_MS,
     vip: vip === null || vip.driver === 'none' ? 'none' : fenceRequired(config) ? 'fence-required' : 'fence-preferred',
     deletion: deletionOf(config),
-    replication: { include: globs(config.replication.include), exclude: globs(config.replication.exclude), required },
+    replication: {
+      include: globs(config.replication.include),
+      exclude: globs(config.replication.exclude),
+      required,
+      // A blob without a manifest has no name that a selection could be asked about.
+      ahead: config.replication.include.includes('*') && config.replication.exclude.length === 0,
+    },
     seed: start.seed,
     epochOnDisk: start.epochOnDisk,
     saved: start.saved,
+    handOn: start.handOn,
+  };
+}
+
+/** The limits of every level of evidence. */
+function levelsOf({ health }: Config): LevelConfig {
+  const { progress, runner, gpu } = health;
+  return {
+    warnMs: health.warnMs,
+    listMs: health.listBrokenMs,
+    runner: { failures: runner.failures },
+    progress: {
+      everyMs: progress.canaryMs,
+      deadlineMs: progress.deadlineMs,
+      stallMs: progress.stallMs,
+      firstTokenMs: progress.firstTokenMs,
+      imageEvery: progress.imageEvery,
+    },
+    disk: health.disk,
+    memory: health.memory,
+    gpu: { failures: gpu.failures, share: gpu.share },
+    crash: health.crash,
+    loadStuckMs: health.loadStuckMs,
   };
 }
 

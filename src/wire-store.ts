@@ -26,6 +26,8 @@ export type Replication = {
   readonly manifest: (path: ModelPath, digest: Sha256) => Promise<Uint8Array | null>;
   /** For operators; refuses until `start`. */
   readonly handlers: ReplicationHandlers;
+  /** Certificates for every later connection. */
+  readonly setTls: (tls: { readonly ca: string; readonly cert: string; readonly key: string }) => void;
   /** Starts copying; `fetchManifest` is the peers' way to a manifest. */
   readonly start: (fetchManifest: PeersPort['fetchManifest'], loop: Loop) => ReplicatorPort;
   readonly close: () => Promise<void>;
@@ -53,7 +55,8 @@ export async function openReplication(config: Config, log: AgentLog): Promise<Re
   });
   store.onVerified(transfer.offer);
   const loaded = openLoaded(ollama.url, Date.now);
-  const makeRoom = async (bytes: number) => (await store.emptyQuarantine(replication.quarantineMs, bytes)).length > 0;
+  const makeRoom = async (bytes: number, keep: ReadonlySet<Sha256>) =>
+    (await store.dropHeld(0, keep)) || (await store.emptyQuarantine(replication.quarantineMs, bytes)).length > 0;
   let desk: ReplicationDesk | null = null;
   const started = (): ReplicationHandlers => {
     if (desk === null) throw new ControlError('unavailable', 'the agent is starting', 'ask again in a second');
@@ -61,6 +64,7 @@ export async function openReplication(config: Config, log: AgentLog): Promise<Re
   };
   return {
     inventory: store.inventory,
+    setTls: transfer.setTls,
     manifest: store.readManifest,
     handlers: {
       state: async (caller) => started().state(caller),

@@ -8,7 +8,7 @@ import { watchAddresses } from './drivers/address/watch.ts';
 import { watchArp } from './drivers/arp/watch.ts';
 import { openKeepalived } from './drivers/keepalived/keepalived.ts';
 import { openFence } from './drivers/nft/fence.ts';
-import { killSockets } from './drivers/sockets/sockets.ts';
+import { openSocketKiller } from './drivers/sockets/ready.ts';
 
 /** The `vip` section of the configuration as far as it matters here. */
 export type VipOptions = {
@@ -43,16 +43,18 @@ export function openVip(args: {
   // ARP is IPv4's; all addresses are on one node, so one of them tells for all.
   const asked = addresses.find((address) => !address.includes(':'));
   const arp = asked === undefined ? null : watchArp({ address: asked, interface: vip.interface, sink });
+  const link = openLink({ vips: vip.addresses, interface: vip.interface, now });
+  const sockets = openSocketKiller(addresses);
   const port = createVip({
     ...common,
     fence,
     fenceRequired: vip.fence === 'required',
     files: keepalived?.files ?? null,
     keepalived,
-    link: openLink({ vips: vip.addresses, interface: vip.interface, now }),
+    link,
     linkIsActuator: vip.driver === 'address',
     lifetimes: vip.lifetimes,
-    killSockets: () => killSockets(addresses),
+    killSockets: () => sockets.kill(),
     watch,
     wire: arp === null ? null : (active) => arp.active(active),
   });
@@ -63,6 +65,8 @@ export function openVip(args: {
       arp?.close();
       watch.close();
       keepalived?.close();
+      sockets.close();
+      link.end();
       await fence?.end();
     },
   };

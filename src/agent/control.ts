@@ -1,6 +1,7 @@
 // What an operator may ask of an agent. drivers/grpc serves it on the Unix socket and on the peer port; the agent answers.
 // The shapes mirror proto/control.proto in plain numbers; durations in ms, -1 = unknown where a field may be.
 
+import type { AlertHandlers, LogLevelHandler } from './control-alerts.ts';
 import type { ReplicationHandlers } from './control-replication.ts';
 
 /** Who asks, as far as the transport proved it, and a signal that ends when the caller gives up. */
@@ -12,6 +13,7 @@ export type ControlCaller = {
   readonly signal: AbortSignal;
 };
 
+export type { AlertHandlers, AlertsView } from './control-alerts.ts';
 export type {
   ReplicationHandlers,
   ReplicationOrder,
@@ -23,6 +25,8 @@ export type {
 export type ControlHandlers = {
   /** Absent on a node without a model store. */
   readonly replication?: ReplicationHandlers;
+  readonly alerts?: AlertHandlers;
+  readonly logLevel?: LogLevelHandler;
   status(caller: ControlCaller): Promise<StatusView>;
   explain(request: { readonly node: string }, caller: ControlCaller): Promise<ExplainView>;
   history(request: { readonly limit: number }, caller: ControlCaller): Promise<readonly HistoryRow[]>;
@@ -113,6 +117,10 @@ export type StatusView = {
   } | null;
   /** Lateness of the main loop, 99th percentile of the last minute. */
   readonly loopLateP99Ms: number;
+  /** The asked node's Ollama, level by level. */
+  readonly health: readonly HealthRow[];
+  /** What of the hot set is not in memory there, and why. */
+  readonly hotMissing: readonly string[];
 };
 
 /** One node of the status. */
@@ -142,7 +150,13 @@ export type NodeRow = {
   readonly ollamaVersion: string;
   /** It lost the role so often lately that it stands behind the others for this long; 0 = it does not. */
   readonly backoffMs: number;
+  /** The trouble of its Ollama by name. */
+  readonly ollamaKind: string;
+  readonly loaded: readonly string[];
 };
+
+/** One level of evidence. `ageMs` -1 = none yet. */
+export type HealthRow = { readonly level: string; readonly state: string; readonly text: string; readonly ageMs: number };
 
 /** One lease server of the status. */
 type RedisRow = {

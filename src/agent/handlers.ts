@@ -5,7 +5,9 @@ import { readClocks } from './clock.ts';
 import type { ControlCaller, ControlHandlers } from './control.ts';
 import type { Loop } from './loop.ts';
 import type { ScriptsPort } from './ports.ts';
-import { explainOf, modelsOf, type StatusFacts, statusOf } from './status.ts';
+import { type StatusFacts, statusOf } from './status.ts';
+import { explainOf } from './status-explain.ts';
+import { modelsOf } from './status-models.ts';
 import type { KeepalivedFacts } from './status-vip.ts';
 
 /** What the handlers read from. */
@@ -14,6 +16,9 @@ export type HandlerParts = {
   readonly config: { readonly preset: string; readonly vip: string };
   readonly scripts: ScriptsPort;
   readonly vipProblem: () => string;
+  readonly pkiProblem: () => string;
+  /** Absent where no balancer is kept. */
+  readonly nginxProblem?: (() => string) | undefined;
   readonly keepalived: () => KeepalivedFacts | null;
   readonly history: () => readonly HistoryEntry[];
   readonly version: string;
@@ -42,6 +47,8 @@ export function createHandlers(parts: HandlerParts): ControlHandlers {
       vip: parts.config.vip,
       redis: parts.scripts.view(),
       vipProblem: parts.vipProblem(),
+      pkiProblem: parts.pkiProblem(),
+      nginxProblem: parts.nginxProblem?.() ?? '',
       keepalived: parts.keepalived(),
       loopLateP99Ms: parts.loop.lateP99Ms(),
       version: parts.version,

@@ -13,7 +13,7 @@ import { step } from '../core/step.ts';
 import type { Now } from '../core/types.ts';
 import { readMono } from './clock.ts';
 import { createLateness } from './lateness.ts';
-import type { PeersPort, RecordsPort, ReplicatorPort, ScriptsPort, Sink, StatePort, VipPort } from './ports.ts';
+import type { BalancerPort, CarePort, PeersPort, RecordsPort, ReplicatorPort, ScriptsPort, Sink, StatePort, VipPort } from './ports.ts';
 
 /** Everything the loop talks to. `replicator` is null on a node without a model store. */
 export type LoopPorts = {
@@ -21,6 +21,10 @@ export type LoopPorts = {
   readonly peers: PeersPort;
   readonly vip: VipPort;
   readonly replicator: ReplicatorPort | null;
+  /** Null on a node without an Ollama. */
+  readonly care: CarePort | null;
+  /** Absent or null where no balancer is kept. */
+  readonly balancer?: BalancerPort | null;
   readonly state: StatePort;
   readonly records: RecordsPort;
   readonly clock: () => Now;
@@ -119,8 +123,10 @@ export function createLoop(core: CoreState, stallMs: number): Loop {
       for (const effect of turned.effects) perform(p, effect);
     }
     at = now.mono;
+    p.balancer?.apply(state, now);
     if (desired !== null) {
       p.vip.apply(desired.vip);
+      p.care?.apply(desired.care);
       p.replicator?.apply(desired.replicate, desired.remove);
     }
     arm(wakeAt);

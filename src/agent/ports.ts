@@ -1,10 +1,11 @@
 // What the loop needs of the world, each as small as its consumer. Drivers implement these; results come back through `Sink`.
-import type { Effect, Input, PeerMessage, VipWant } from '../core/io.ts';
+import type { CareWant, Effect, Input, PeerMessage, VipWant } from '../core/io.ts';
 import type { Roster, ScriptCall } from '../core/lease/types.ts';
 import type { MemberUpdate } from '../core/membership/types.ts';
 import type { Inventory, ModelPath, RemoveModel, ReplicationPlan, Sha256 } from '../core/replication/types.ts';
 import type { Settings } from '../core/settings/types.ts';
-import type { NodeId } from '../core/types.ts';
+import type { CoreState } from '../core/state.ts';
+import type { NodeId, Now } from '../core/types.ts';
 
 /** Takes a fact for the next turn. Never throws, never blocks. */
 export type Sink = (input: Input) => void;
@@ -111,6 +112,24 @@ export interface LoadedPort {
 export interface OllamaPort {
   close(): Promise<void>;
 }
+
+/** Asks, loads and mends in the local Ollama as the core wants. Level triggered by numbers; the ends come back as evidence. */
+export interface CarePort {
+  /** Called on every turn; cheap when nothing is new. */
+  apply(want: CareWant): void;
+  close(): Promise<void>;
+}
+
+/** A balancer on this host. Told the newest state on every turn. */
+export interface BalancerPort {
+  /** Cheap when nothing changed. */
+  apply(state: CoreState, now: Now): void;
+  view(): NginxView;
+  close(): Promise<void>;
+}
+
+/** How the upstream file fares. `problem` '' = nginx runs with the newest list. */
+export type NginxView = { readonly problem: string; readonly reloads: number; readonly servers: number };
 
 /** Durable little facts: the highest epoch, settings and roster, the history. */
 export interface StatePort {

@@ -1,7 +1,7 @@
 // Replication of one node as the loop and the operator see it: plan and removals pass the gate, and every order of `agentctl replication`,
 // `verify` and `models restore` ends here.
 
-import { shrankText } from '../core/removals.ts';
+import { alertedNodes, shrankText } from '../core/removals.ts';
 import { pendingDeletions } from '../core/replication/deletions.ts';
 import { displayName, pathOfName } from '../core/replication/names.ts';
 import type { DeletionPolicy, ModelPath, RemoveModel, ReplicationPlan } from '../core/replication/types.ts';
@@ -31,6 +31,8 @@ export type DeskStore = ScrubStore & {
   readonly rescan: () => Promise<void>;
   readonly quarantined: () => Promise<readonly (Omit<QuarantineRow, 'model'> & { readonly path: ModelPath | '' })[]>;
   readonly emptyQuarantine: (maxAgeMs: number, freeBytes: number) => Promise<readonly { readonly id: string; readonly path: string }[]>;
+  /** Gives up blobs that were held for a model so long, but those named. */
+  readonly dropHeld: (maxAgeMs: number, keep: ReadonlySet<string>) => Promise<boolean>;
   readonly restoreModel: (
     path: ModelPath,
     as: ModelPath,
@@ -66,7 +68,13 @@ export type DeskOptions = {
 export type ReplicationDesk = ReplicatorPort & { readonly handlers: ReplicationHandlers };
 
 const EMPTY_EVERY_MS = 60_000;
+/** A download on the active that takes longer was given up. */
+const HELD_MS = 86_400_000;
+const NONE: ReadonlySet<string> = new Set();
 const NAMES_MAX = 1000;
+/** Peers tell of it with their next heartbeat; one that was lost on the way is told again. */
+const ACCEPT_MS = 300;
+const ACCEPT_ROUNDS = 10;
 
 /** Opens the desk and begins to keep the quarantine small. */
 export function openDesk(options: DeskOptions): ReplicationDesk {
@@ -86,6 +94,7 @@ export function openDesk(options: DeskOptions): ReplicationDesk {
   async function empty(): Promise<void> {
     while (!stop.signal.aborted) {
       const gone = await store.emptyQuarantine(options.quarantineMs, 0).catch(() => []);
+      await store.dropHeld(HELD_MS, NONE).catch(() => false);
       for (const { id, path } of gone) log('info', 'quarantine_emptied', `${id} is gone for good`, { id, path });
       await options.pause(EMPTY_EVERY_MS, stop.signal).catch(() => undefined);
     }
@@ -112,13 +121,26 @@ export function openDesk(options: DeskOptions): ReplicationDesk {
         return done(
           plan === null || plan.fetch.length === 0 ? 'nothing is behind' : `${plan.fetch.length} models are behind and copied now`,
         );
-      case 'accept-deletes': {
-        const { alert } = core().state.deletions;
-        if (alert === null) return { ...done('there is no loss to accept on this node'), outcome: 'nothing' };
-        options.acceptDeletes(by);
-        return done(`the loss of ${alert.lost} models is accepted; they are removed here, kept in the quarantine for a while`);
-      }
+      case 'accept-deletes':
+        return acceptDeletes(by);
     }
+  }
+
+  /** On every node that waits for it; done when none of them waits any more. */
+  async function acceptDeletes(by: string): Promise<CommandOutcome> {
+    const asked = alertedNodes(core().state);
+    if (asked.length === 0) return { ...done('no node has a loss to accept'), outcome: 'nothing' };
+    let waiting = asked;
+    for (let round = 0; waiting.length > 0 && round < ACCEPT_ROUNDS; round += 1) {
+      options.acceptDeletes(by);
+      await options.pause(ACCEPT_MS, stop.signal);
+      waiting = alertedNodes(core().state).filter((node) => asked.includes(node));
+    }
+    const accepted = asked.filter((node) => !waiting.includes(node)).join(', ');
+    const text = 'the models are removed there at the usual pace, and kept in the quarantine for a while';
+    if (waiting.length === 0) return done(`the loss is accepted on ${accepted}; ${text}`);
+    const missing = `${waiting.join(', ')} did not confirm`;
+    return { ...done(accepted === '' ? missing : `accepted on ${accepted}, but ${missing}`), outcome: 'incomplete' };
   }
 
   function verify({ id, models, repair, by }: VerifyRequest): VerifyView {

@@ -29,7 +29,7 @@ export function createGate(args: {
       const mode = paused ? 'paused' : windowOpen() ? 'open' : 'required';
       if (last?.plan === plan && last.mode === mode) return last.passed;
       const fetch = mode === 'paused' ? [] : plan.fetch.filter((order) => order.required === true);
-      last = { plan, mode, passed: mode === 'open' ? plan : { ...plan, fetch } };
+      last = { plan, mode, passed: mode === 'open' ? plan : { ...plan, fetch, ahead: [] } };
       return last.passed;
     },
     pause: (next) => {

@@ -14,12 +14,17 @@ export type BlobNews = {
 /** How bringing one blob ended. */
 export type BlobResult =
   | { readonly k: 'here'; readonly receivedBytes: number }
+  /** Whole and verified in the stage; only `hold` ends so. */
+  | { readonly k: 'held'; readonly receivedBytes: number }
   | { readonly k: 'failed'; readonly cause: 'sources' | 'disk' | 'aborted'; readonly reason: string };
 
-/** The blobs under way. `bring` resolves when the blob is verified under its final name; it never rejects. */
-export type BlobLine = {
-  readonly bring: (ref: BlobRef, sources: readonly NodeId[], signal: AbortSignal, news: (news: BlobNews) => void) => Promise<BlobResult>;
-};
+type Bring = (ref: BlobRef, sources: readonly NodeId[], signal: AbortSignal, news: (news: BlobNews) => void) => Promise<BlobResult>;
+
+/**
+ * The blobs under way. `bring` resolves when the blob is verified under its final name, `hold` already when it is so in the stage, and waits
+ * for no room. Neither rejects.
+ */
+export type BlobLine = { readonly bring: Bring; readonly hold: Bring };
 
 type Entry = {
   readonly ref: BlobRef;
@@ -27,6 +32,8 @@ type Entry = {
   readonly waiters: Set<(news: BlobNews) => void>;
   result: Promise<BlobResult>;
   doneBytes: number;
+  /** A model waits for it: under its final name, or not at all. */
+  publish: boolean;
   /** Gives its slot to the next blob; more than once does no harm. */
   leave: () => void;
 };
@@ -34,6 +41,7 @@ type Entry = {
 /** Blobs up to this size are many, and each is mostly waiting: so many of them at once count as one. */
 const SMALL_BYTES = 1024 * 1024;
 const SMALL_AT_ONCE = 8;
+const PUBLISHING_AT_ONCE = 256;
 /** Pause between two looks at a full disk, ms. */
 const ROOM_MS = 5000;
 
@@ -51,6 +59,8 @@ export function openBlobLine(args: {
   const ending = new Map<Sha256, Promise<unknown>>();
   const slots = openSlots(args.concurrency);
   const smallSlots = openSlots(args.concurrency * SMALL_AT_ONCE);
+  // Each holds a file open.
+  const publishing = openSlots(PUBLISHING_AT_ONCE);
   const receiving = new Set<Entry>();
 
   const bringOne = async (entry: Entry, sources: readonly NodeId[]): Promise<BlobResult> => {
@@ -61,10 +71,12 @@ export function openBlobLine(args: {
       entry.leave = await (ref.sizeBytes > SMALL_BYTES ? slots : smallSlots).enter(stop.signal);
       // What Ollama or an earlier run left here counts once its hash is checked.
       if ((await store.verify(ref)) === 'verified') return { k: 'here', receivedBytes: 0 };
-      entry.doneBytes = (await store.stage(ref.digest)).presentBytes;
+      const staged = await store.stage(ref.digest);
+      entry.doneBytes = staged.presentBytes;
+      if (staged.heldKey !== null) return await finish(entry, staged.heldKey, 0);
       await room(entry, say);
       receiving.add(entry);
-      return await receive(entry, sources, say);
+      return await receive(entry, staged.file, sources, say);
     } catch (error) {
       const cause = stop.signal.aborted ? 'aborted' : 'disk';
       return { k: 'failed', cause, reason: error instanceof Error ? error.message : String(error) };
@@ -74,12 +86,12 @@ export function openBlobLine(args: {
     }
   };
 
-  async function receive(entry: Entry, sources: readonly NodeId[], say: (news: BlobNews) => void): Promise<BlobResult> {
+  async function receive(entry: Entry, file: string, sources: readonly NodeId[], say: (news: BlobNews) => void): Promise<BlobResult> {
     const { ref, stop } = entry;
     for (;;) {
       const outcome = await fetchBlob({
         ...ref,
-        file: (await store.stage(ref.digest)).file,
+        file,
         sources,
         progress: ({ doneBytes, phase, from }) => {
           entry.doneBytes = doneBytes;
@@ -88,17 +100,23 @@ export function openBlobLine(args: {
         signal: stop.signal,
       });
       tellBlame(outcome, ref.digest);
-      if (outcome.k === 'done') {
-        // The next one travels while this one becomes durable, so that many small ones become so together.
-        entry.leave();
-        await store.publishBlob(ref, outcome.key);
-        return { k: 'here', receivedBytes: outcome.receivedBytes };
-      }
+      if (outcome.k === 'done') return finish(entry, outcome.key, outcome.receivedBytes);
       if (outcome.cause !== 'full') return { k: 'failed', cause: outcome.cause, reason: outcome.reason };
+      if (!entry.publish) return { k: 'failed', cause: 'disk', reason: 'the disk is full' };
       say({ doneBytes: entry.doneBytes, phase: 'waiting', from: '', note: 'the disk is full' });
       await pause(ROOM_MS, stop.signal);
       await room(entry, say);
     }
+  }
+
+  async function finish(entry: Entry, key: string, receivedBytes: number): Promise<BlobResult> {
+    const { ref } = entry;
+    const end = await publishing.enter(entry.stop.signal);
+    // The next one travels while this one becomes durable, so that many small ones become so together.
+    entry.leave();
+    const { publish } = entry;
+    await (publish ? store.publishBlob(ref, key) : store.holdBlob(ref, key)).finally(end);
+    return { k: publish ? 'here' : 'held', receivedBytes };
   }
 
   function tellBlame(outcome: BlobOutcome, digest: Sha256): void {
@@ -114,8 +132,10 @@ export function openBlobLine(args: {
       const promised = [...receiving].reduce((sum, other) => (other === entry ? sum : sum + other.ref.sizeBytes - other.doneBytes), 0);
       const short = entry.ref.sizeBytes - entry.doneBytes + promised - (await store.freeBytes());
       if (short <= 0) return;
-      if ((await store.makeRoom?.(entry.ref.sizeBytes - entry.doneBytes + promised)) === true) continue;
+      const keep = new Set(entries.keys());
+      if (entry.publish && (await store.makeRoom?.(entry.ref.sizeBytes - entry.doneBytes + promised, keep)) === true) continue;
       const note = `the disk is ${short} bytes short of this blob and the reserve`;
+      if (!entry.publish) throw new Error(note);
       say({ doneBytes: entry.doneBytes, phase: 'waiting', from: '', note });
       if (!told) log('warn', 'replication_disk_full', note, { digest: entry.ref.digest, shortBytes: short });
       told = true;
@@ -125,32 +145,50 @@ export function openBlobLine(args: {
 
   return {
     bring: async (ref, sources, signal, news) => {
-      const entry = entries.get(ref.digest) ?? start(ref, sources);
-      entry.waiters.add(news);
-      const gone = Promise.withResolvers<BlobResult>();
-      const leave = () => {
-        entry.waiters.delete(news);
-        if (entry.waiters.size === 0) {
-          ending.set(ref.digest, entry.result);
-          entry.stop.abort();
-        }
-        gone.resolve({ k: 'failed', cause: 'aborted', reason: 'no longer wanted' });
-      };
-      if (signal.aborted) leave();
-      signal.addEventListener('abort', leave, { once: true });
-      try {
-        return await Promise.race([entry.result, gone.promise]);
-      } finally {
-        signal.removeEventListener('abort', leave);
-        entry.waiters.delete(news);
+      for (;;) {
+        const result = await join(ref, sources, signal, news, true);
+        // It was held at the very moment at which a model came for it.
+        if (result.k !== 'held') return result;
       }
     },
+    hold: (ref, sources, signal, news) => join(ref, sources, signal, news, false),
   };
+
+  async function join(...[ref, sources, signal, news, publish]: [...Parameters<Bring>, boolean]): Promise<BlobResult> {
+    const entry = entries.get(ref.digest) ?? start(ref, sources);
+    entry.publish ||= publish;
+    entry.waiters.add(news);
+    const gone = Promise.withResolvers<BlobResult>();
+    const leave = () => {
+      entry.waiters.delete(news);
+      if (entry.waiters.size === 0) {
+        ending.set(ref.digest, entry.result);
+        entry.stop.abort();
+      }
+      gone.resolve({ k: 'failed', cause: 'aborted', reason: 'no longer wanted' });
+    };
+    if (signal.aborted) leave();
+    signal.addEventListener('abort', leave, { once: true });
+    try {
+      return await Promise.race([entry.result, gone.promise]);
+    } finally {
+      signal.removeEventListener('abort', leave);
+      entry.waiters.delete(news);
+    }
+  }
 
   function start(ref: BlobRef, sources: readonly NodeId[]): Entry {
     const stopped: BlobResult = { k: 'failed', cause: 'aborted', reason: 'not started' };
     const result = Promise.resolve(stopped);
-    const entry: Entry = { ref, stop: new AbortController(), waiters: new Set(), result, doneBytes: 0, leave: () => undefined };
+    const entry: Entry = {
+      ref,
+      stop: new AbortController(),
+      waiters: new Set(),
+      result,
+      doneBytes: 0,
+      publish: false,
+      leave: () => undefined,
+    };
     entries.set(ref.digest, entry);
     entry.stop.signal.addEventListener('abort', () => entries.delete(ref.digest), { once: true });
     entry.result = bringOne(entry, sources).finally(() => {

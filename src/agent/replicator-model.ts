@@ -92,7 +92,7 @@ async function bringBlobs(
     refs.map(async (ref) => {
       const account = accountOf(tally);
       const result = await line.bring(ref, sources, stop, account.news);
-      if (result.k === 'here') account.settle(ref.sizeBytes, result.receivedBytes);
+      if (result.k !== 'failed') account.settle(ref.sizeBytes, result.receivedBytes);
       else {
         trouble ??= result.reason;
         rest.abort();

@@ -14,10 +14,12 @@ export type ReplicatorStore = {
   readonly verify: (ref: BlobRef) => Promise<'verified' | 'absent' | 'corrupt'>;
   /** Bytes that may be written, the reserve kept. */
   readonly freeBytes: () => Promise<number>;
-  /** Gives up kept models until so many bytes may be written, oldest first; false = nothing (more) to give up. */
-  readonly makeRoom?: (freeBytes: number) => Promise<boolean>;
-  /** File to receive a blob into, and what is in it from an earlier attempt. */
-  readonly stage: (digest: Sha256) => Promise<{ readonly file: string; readonly presentBytes: number }>;
+  /** Gives up blobs held for no model, but those in `keep`, then kept models, oldest first; false = nothing (more) to give up. */
+  readonly makeRoom?: (freeBytes: number, keep: ReadonlySet<Sha256>) => Promise<boolean>;
+  /** File to receive a blob into, what is in it from an earlier attempt, and its file key if it is held. */
+  readonly stage: (digest: Sha256) => Promise<{ readonly file: string; readonly presentBytes: number; readonly heldKey: string | null }>;
+  /** Keeps a verified part in the stage: no model names it yet. */
+  readonly holdBlob: (ref: BlobRef, key: string) => Promise<void>;
   readonly publishBlob: (ref: BlobRef, key: string) => Promise<void>;
   /** Resolves after the inventory shows the model. */
   readonly publishModel: (order: {

@@ -1,7 +1,8 @@
 // Brings the store level with the plan, level triggered: whoever calls `apply` says what is wanted now, and the models under way follow.
 // A model that cannot be had is tried again with growing pauses, and says why it waits; the others go on meanwhile.
-import type { FetchModel, ModelPath, ReplicationPlan, Sha256 } from '../core/replication/types.ts';
+import type { FetchBlobAhead, FetchModel, ModelPath, ReplicationPlan, Sha256 } from '../core/replication/types.ts';
 import type { LoadedPort, ReplicatorPort, Sink, TransferProgress } from './ports.ts';
+import { type AheadRow, createAhead } from './replicator-ahead.ts';
 import { openBlobLine } from './replicator-blobs.ts';
 import { bringModel, type ModelTools, type Tally } from './replicator-model.ts';
 import type { FetchBlob, FetchManifest, Pause, ReplicatorLog, ReplicatorStore } from './replicator-ports.ts';
@@ -42,12 +43,14 @@ const RETRY_MAX_MS = 60_000;
 /** A plan made before the inventory showed the model may still want it. */
 const SETTLE_MS = 2000;
 const RATE_MS = 1000;
+const NOTHING_AHEAD: readonly FetchBlobAhead[] = [];
 
 /** Starts reporting the inventory at once; fetches nothing before the first plan. */
 export function createReplicator(options: ReplicatorOptions): ReplicatorPort & { readonly retryNow: () => void } {
   const { store, fetchBlob, concurrency, pause, log, monoMs } = options;
   const line = openBlobLine({ store, fetchBlob, concurrency, pause, log });
   let digests: ReadonlyMap<ModelPath, Sha256> = new Map();
+  const ahead = createAhead({ line, largeAtOnce: Math.max(1, concurrency - 1), pause, log });
   const swap = createSwap({ loaded: options.loaded ?? null, digestHere: (path) => digests.get(path) ?? null, log });
   const tools: ModelTools = { store, line, fetchManifest: options.fetchManifest, swap };
   const jobs = new Map<ModelPath, Job>();
@@ -129,6 +132,8 @@ export function createReplicator(options: ReplicatorOptions): ReplicatorPort & {
   function apply(plan: ReplicationPlan | null): void {
     if (closed) return;
     const fetch = plan?.fetch ?? [];
+    // With one place only, a model that has its name goes first.
+    ahead.apply(fetch.length > 0 && concurrency === 1 ? NOTHING_AHEAD : (plan?.ahead ?? NOTHING_AHEAD), fetch.length > 0);
     if (fetch === wanted) return;
     wanted = fetch;
     const byPath = new Map(fetch.map((order) => [order.path, order]));
@@ -145,13 +150,22 @@ export function createReplicator(options: ReplicatorOptions): ReplicatorPort & {
     retryNow: () => {
       for (const job of jobs.values()) if (job.rest === 'retry') job.wake.abort();
     },
-    progress: () => [...jobs.values()].filter((job) => job.rest !== 'settled').map((job) => progressOf(job, monoMs())),
+    progress: () => [
+      ...[...jobs.values()].filter((job) => job.rest !== 'settled').map((job) => progressOf(job, monoMs())),
+      ...ahead.rows().map(progressAhead),
+    ],
     close: async () => {
       closed = true;
       for (const job of jobs.values()) job.stop.abort();
-      await Promise.all([...jobs.values()].map((job) => job.ended));
+      await Promise.all([...[...jobs.values()].map((job) => job.ended), ahead.close()]);
     },
   };
+}
+
+function progressAhead({ digest, totalBytes, doneBytes, from, note }: AheadRow): TransferProgress {
+  const path = `blob ${digest.slice(0, 12)}`;
+  const why = note === '' ? 'its model is still being downloaded by the active' : note;
+  return { path, from, doneBytes, totalBytes, bytesPerSecond: 0, phase: note === '' ? 'blobs' : 'waiting', note: why };
 }
 
 function progressOf(job: Job, nowMs: number): TransferProgress {

@@ -21,9 +21,12 @@ export type Progress =
 /** Milliseconds by step, as the history shows them. */
 export type Phases = Record<string, number>;
 
+/** A claim that is carried; `place`: the address is missing, and the agent may put it on itself. */
+type Placing = Claim & { readonly place: boolean };
+
 type Step = { readonly name: string; readonly run: () => Outcome | Promise<Outcome> };
 
-function holdSteps(parts: VipParts, claim: Claim): readonly Step[] {
+function holdSteps(parts: VipParts, claim: Placing): readonly Step[] {
   const { files, link } = parts;
   return [
     // First: with a closed fence the first answers would be dropped.
@@ -34,10 +37,26 @@ function holdSteps(parts: VipParts, claim: Claim): readonly Step[] {
     { name: 'epoch', run: () => files?.epoch(claim.epoch) ?? DONE },
     // Last: from here on keepalived puts the address up. Written at renewals too: a restarted keepalived has zeroed it.
     { name: 'lease', run: () => files?.lease(true) ?? DONE },
+    // keepalived needs 20-30 ms for that, and finds it there. After `lease`: from the first moment on keepalived is on its way to stand behind it.
+    ...(claim.place && mayPlace(parts, claim) ? [{ name: 'place', run: () => place(parts) }] : []),
     // Without keepalived the agent is the actuator, behind a proven fence or a lifetime only. With it, and without a fence, each renewal
     // moves the lifetime of the address on.
     { name: 'link', run: () => (link === null ? DONE : parts.linkIsActuator ? put(link, claim) : limit(parts, claim)) },
   ];
+}
+
+/**
+ * May the agent put the address on beside keepalived? Only where the kernel itself ends it in time, and never against keepalived's word: who was
+ * overruled by a newer epoch on the wire is a holder of the past that does not know it yet.
+ */
+export function mayPlace(parts: VipParts, claim: Claim): boolean {
+  return parts.link !== null && !parts.linkIsActuator && claim.enforcer === 'nft' && parts.keepalived?.overruled() !== true;
+}
+
+function place(parts: VipParts): Outcome {
+  parts.link?.place();
+  // Nothing depends on it: keepalived comes in any case, and the address is waited for.
+  return DONE;
 }
 
 function put(link: LinkPort, claim: Claim): Outcome | Promise<Outcome> {
@@ -57,7 +76,7 @@ export function limit(parts: VipParts, claim: Claim): Outcome | Promise<Outcome>
  * `wanted` is asked before each step, so that a revocation does not wait for a renewal; the clock is asked too, since this process may have
  * stood still between two steps.
  */
-export async function hold(parts: VipParts, claim: Claim, wanted: () => boolean, phases: Phases): Promise<Progress> {
+export async function hold(parts: VipParts, claim: Placing, wanted: () => boolean, phases: Phases): Promise<Progress> {
   for (const step of holdSteps(parts, claim)) {
     if (!wanted()) return { k: 'overtaken' };
     if (parts.now() >= claim.enforceAt) return { k: 'late' };
@@ -88,6 +107,8 @@ export async function revoke(parts: VipParts, enforceAt: number, phases: Phases)
   };
   // keepalived says goodbye (priority 0) and removes the address within milliseconds.
   note('lease', await timed(parts, { name: 'lease', run: () => parts.files?.lease(false) ?? DONE }, phases));
+  // keepalived removes what it has put on or found; what it never came to, the agent takes away. Nobody waits for it: "off" is looked at below.
+  if (resets && !parts.linkIsActuator) parts.link?.drop();
   // Driver address has no keepalived: the agent removes it.
   if (parts.linkIsActuator) note('link', await timed(parts, { name: 'link', run: () => parts.link?.off() ?? DONE }, phases));
   // The kernel closes, whatever keepalived does.

@@ -47,6 +47,10 @@ export interface LinkPort {
   /** Proves that a lifetime can be set here. */
   canLimit(): Promise<Outcome>;
   off(): Promise<Outcome>;
+  /** Puts the address on ahead of keepalived, and announces it, without waiting; true = on its way. */
+  place(): boolean;
+  /** Takes it off beside keepalived, without waiting. */
+  drop(): void;
 }
 
 /** Resets every TCP connection of the address. */
@@ -74,8 +78,12 @@ export interface KeepalivedView {
   untilFault(limitMs: number): Promise<boolean>;
   /** Its state as it told it. */
   view(): Vrrp;
+  /** It became MASTER and then, without an order of ours, BACKUP: a peer with a newer epoch overruled it. */
+  overruled(): boolean;
   /** Called when keepalived appears or disappears. */
   onChange(listener: () => void): void;
+  /** Called at each state it tells. */
+  onState(listener: () => void): void;
 }
 
 /** Everything the address is moved with. A null part is one this node does not have. */
@@ -114,7 +122,17 @@ export type VipLimits = {
   /** Wait after the first failed grant before the next proof; doubles up to `cooldownMaxMs`. */
   readonly cooldownMs: number;
   readonly cooldownMaxMs: number;
+  /** keepalived must stand behind a held address again within this time; its restart takes one to two seconds. */
+  readonly aloneMs: number;
 };
 
 /** The limits of a real agent. */
-export const VIP_LIMITS: VipLimits = { tickMs: 1000, grantMs: 2000, offMs: 150, leadMs: 25, cooldownMs: 1000, cooldownMaxMs: 30_000 };
+export const VIP_LIMITS: VipLimits = {
+  tickMs: 1000,
+  grantMs: 2000,
+  offMs: 150,
+  leadMs: 25,
+  cooldownMs: 1000,
+  cooldownMaxMs: 30_000,
+  aloneMs: 4000,
+};

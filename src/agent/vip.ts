@@ -12,10 +12,11 @@ import type { VipWant } from '../core/io.ts';
 import type { Enforcer } from '../core/types.ts';
 import { disagreement, type Vrrp } from '../core/vip/agreement.ts';
 import type { VipPort } from './ports.ts';
-import { type Claim, hold, limit, type Phases, revoke } from './vip-order.ts';
+import { type Claim, hold, limit, mayPlace, type Phases, revoke } from './vip-order.ts';
 import type { VipLimits, VipParts } from './vip-ports.ts';
 import { VIP_LIMITS } from './vip-ports.ts';
 import { createProof } from './vip-proof.ts';
+import { createWorker } from './worker.ts';
 
 /** What status shows of the address on this node. */
 export type VipView = {
@@ -41,6 +42,8 @@ type Held = {
   /** Since when the address is missing; null = it is there, or not yet expected. */
   readonly missingSince: number | null;
   readonly restoredAt: number;
+  /** Since when keepalived has not stood behind the address; null = it does. */
+  readonly aloneSince: number | null;
 };
 
 type State =
@@ -51,8 +54,9 @@ type State =
 
 /** A grant that rests on the lifetime of the address needs this much, ms. */
 const LIFETIME_LEFT_MS = 1200;
-/** How often a missing address is put back at most, ms. */
+/** How often a missing address is put back at most, ms: by way of keepalived, or directly. */
 const RESTORE_EVERY_MS = 500;
+const PLACE_EVERY_MS = 50;
 /** How often an armed address is looked for beside the pushed changes, ms. */
 const ARMING_POLL_MS = 10;
 /** An address that would not go is tried again this often, ms. */
@@ -88,6 +92,7 @@ export function createVip(parts: VipParts): VipPort & { view(): VipView } {
     worker.kick();
   }, limits.tickMs);
   parts.watch?.onChange(worker.kick);
+  parts.keepalived?.onState(worker.kick);
   parts.keepalived?.onChange(() => {
     // A keepalived that came back has zeroed its files, one that went away cannot be granted to: look at once.
     choresDue = true;
@@ -106,8 +111,10 @@ export function createVip(parts: VipParts): VipPort & { view(): VipView } {
     if (want === null) return;
     const on = goal();
     if (on === null) return off();
+    // The address of a lease that was handed on is there already: what guards it must be proven before it is renewed.
+    if (state.k === 'unknown') await proof.refresh();
     if (state.k !== 'held' || state.claim.epoch !== on.epoch) return grant(on);
-    if (on.enforceAt > state.claim.enforceAt || rewriteDue) await carry(state, { ...state.claim, enforceAt: on.enforceAt }, {});
+    if (on.enforceAt > state.claim.enforceAt || rewriteDue) await carry(state, { ...state.claim, enforceAt: on.enforceAt }, false, {});
     if (state.k === 'held') await settle(state);
     if (state.k === 'held') wakeBefore(state.claim.enforceAt);
   }
@@ -120,16 +127,16 @@ export function createVip(parts: VipParts): VipPort & { view(): VipView } {
     endedEpoch = null;
     parts.wire?.(false);
     // Entered before the first write, so that whatever happens meanwhile ends in a revocation.
-    state = { k: 'held', claim, phases, armedAt: parts.now(), confirmed: false, missingSince: null, restoredAt: 0 };
-    await carry(state, claim, phases);
+    state = { k: 'held', claim, phases, armedAt: parts.now(), confirmed: false, missingSince: null, restoredAt: 0, aloneSince: null };
+    await carry(state, claim, parts.watch?.present() === false, phases);
     if (state.k === 'held') await settle(state);
     if (state.k === 'held') wakeBefore(state.claim.enforceAt);
   }
 
-  async function carry(held: Held, claim: Claim, phases: Phases): Promise<void> {
+  async function carry(held: Held, claim: Claim, place: boolean, phases: Phases): Promise<void> {
     rewriteDue = false;
     openUntil = claim.enforceAt;
-    const progress = await hold(parts, claim, () => goal()?.epoch === claim.epoch, phases);
+    const progress = await hold(parts, { ...claim, place }, () => goal()?.epoch === claim.epoch, phases);
     if (progress.k === 'failed') return giveUp(claim.epoch, progress.why);
     if (progress.k === 'done') state = { ...held, claim };
     else worker.kick();
@@ -151,28 +158,35 @@ export function createVip(parts: VipParts): VipPort & { view(): VipView } {
           phasesMs: { ...held.phases, address: Math.round((now - held.armedAt) * 100) / 100 },
         });
       }
-      if (!held.confirmed || held.missingSince !== null) state = { ...held, confirmed: true, missingSince: null };
+      const aloneSince = parts.keepalived !== null && !stands(parts.keepalived.view()) ? (held.aloneSince ?? now) : null;
+      if (aloneSince !== null && now - aloneSince > limits.aloneMs)
+        return giveUp(held.claim.epoch, 'keepalived does not stand behind the address');
+      state = { ...held, confirmed: true, missingSince: null, aloneSince };
       return;
     }
     const since = held.confirmed ? (held.missingSince ?? now) : held.armedAt;
     if (now - since > limits.grantMs)
       return giveUp(held.claim.epoch, held.confirmed ? 'the address is gone and does not come back' : 'the address did not appear');
     state = { ...held, missingSince: held.confirmed ? since : null };
-    if (held.confirmed && present === false && now - held.restoredAt > RESTORE_EVERY_MS)
+    const everyMs = mayPlace(parts, held.claim) ? PLACE_EVERY_MS : RESTORE_EVERY_MS;
+    if (held.confirmed && present === false && now - held.restoredAt > everyMs)
       await restore({ ...held, missingSince: since, restoredAt: now });
     clearTimeout(poll);
     if (!closed) poll = setTimeout(worker.kick, ARMING_POLL_MS);
   }
 
-  /** Somebody else removed the address. keepalived adds it only on entering MASTER, so it is sent through FAULT once. */
+  /**
+   * Somebody else removed the address, or keepalived went or came. keepalived adds it only on entering MASTER: where it may not be put on
+   * directly, keepalived is sent through FAULT once.
+   */
   async function restore(held: Held): Promise<void> {
     state = held;
     parts.log('warn', 'vip.restore', 'the address was removed from the interface by somebody else: putting it back');
-    if (parts.files !== null) {
+    if (parts.files !== null && !mayPlace(parts, held.claim)) {
       parts.files.lease(false);
       await parts.keepalived?.untilFault(50);
     }
-    await carry(held, held.claim, {});
+    await carry(held, held.claim, true, {});
   }
 
   async function giveUp(epoch: number, why: string): Promise<void> {
@@ -267,34 +281,12 @@ export function createVip(parts: VipParts): VipPort & { view(): VipView } {
   };
 }
 
+/** What keepalived last told does not speak against the address; an agent that has just started was told nothing yet. */
+function stands(view: Vrrp): boolean {
+  return view.alive && (view.state === 'MASTER' || view.state === '');
+}
+
 function sameWant(a: VipWant, b: VipWant): boolean {
   if (a.on !== b.on || a.epoch !== b.epoch) return false;
   return !(a.on && b.on) || a.enforceAt === b.enforceAt;
-}
-
-/** Runs `work` one at a time; kicks during a run make exactly one more. */
-function createWorker(work: () => Promise<void>): { kick(): void; stop(): Promise<void> } {
-  let again = false;
-  let busy = false;
-  let stopped = false;
-  let running = Promise.resolve();
-  const run = async () => {
-    while (again && !stopped) {
-      again = false;
-      await work();
-    }
-    busy = false;
-  };
-  return {
-    kick() {
-      again = true;
-      if (busy || stopped) return;
-      busy = true;
-      running = run();
-    },
-    async stop() {
-      stopped = true;
-      await running;
-    },
-  };
 }

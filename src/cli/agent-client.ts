@@ -1,12 +1,14 @@
 // The control service as promises. Every gRPC failure becomes one CliError with what to try.
 import type { CallOptions, ClientUnaryCall, Metadata as GrpcMetadata, ServiceError } from '@grpc/grpc-js';
 import type {
+  AlertsReply,
   CommandReply,
   ExplainReply,
   FailoverCommand,
   ForgetCommand,
   HistoryReply,
   LeaveCommand,
+  LogLevelCommand,
   MaintenanceCommand,
   ModelsReply,
   PauseCommand,
@@ -15,6 +17,8 @@ import type {
   RestoreCommand,
   StatusReply,
   SwitchoverCommand,
+  TestAlertCommand,
+  TestAlertReply,
   VerifyCommand,
   VerifyReply,
 } from '../gen/control.ts';
@@ -39,6 +43,9 @@ export type AgentClient = {
   readonly replicationOrder: (command: ReplicationCommand) => Promise<CommandReply>;
   readonly verify: (command: VerifyCommand) => Promise<VerifyReply>;
   readonly restore: (command: RestoreCommand) => Promise<CommandReply>;
+  readonly alerts: () => Promise<AlertsReply>;
+  readonly testAlert: (command: TestAlertCommand) => Promise<TestAlertReply>;
+  readonly logLevel: (command: LogLevelCommand) => Promise<CommandReply>;
   readonly close: () => void;
 };
 
@@ -101,6 +108,9 @@ async function connect(target: Target, timeoutMs: number): Promise<AgentClient> 
     replicationOrder: (command) => call(client.replicationOrder, command),
     verify: (command) => call(client.verify, command),
     restore: (command) => call(client.restore, command),
+    alerts: () => call(client.alerts, {}),
+    testAlert: (command) => call(client.testAlert, command),
+    logLevel: (command) => call(client.logLevel, command),
     close: () => client.close(),
   };
 }

@@ -26,6 +26,11 @@ export async function runAgentctl(argv: readonly string[], io: CliIo): Promise<n
 
 type Run = { globals: GlobalOptions; exitCode: number };
 
+/** The program with every command loaded: for pages about it. */
+export function wholeProgram(io: CliIo): Promise<Command> {
+  return programFor(['completion'], io, { globals: { color: true }, exitCode: 0 });
+}
+
 async function programFor(argv: readonly string[], io: CliIo, run: Run): Promise<Command> {
   const program = new Command('agentctl')
     .description('Shows and steers an ollama-ha cluster.')

@@ -1,14 +1,16 @@
-// agentctl pki init | issue: the cluster's own CA, and the certificates by which nodes and operators are known.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+// agentctl pki init | issue | rotate: the cluster's own CA, and the certificates by which nodes and operators are known.
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import type { CommandContext } from './context.ts';
 import { CliError, EXIT_USAGE } from './errors.ts';
 import { jsonText } from './json.ts';
+import { readPem } from './pki-files.ts';
+import { rotateCommand } from './pki-rotate.ts';
 
 /** The command with its two subcommands. */
 export function pkiCommand(ctx: CommandContext): Command {
-  return new Command('pki').addCommand(initCommand(ctx)).addCommand(issueCommand(ctx));
+  return new Command('pki').addCommand(initCommand(ctx)).addCommand(issueCommand(ctx)).addCommand(rotateCommand(ctx));
 }
 
 function initCommand(ctx: CommandContext): Command {
@@ -42,6 +44,7 @@ type IssueOptions = {
   readonly node?: string;
   readonly operator?: string;
   readonly out: string;
+  readonly renew?: true;
   readonly json?: true;
 };
 
@@ -52,6 +55,7 @@ function issueCommand(ctx: CommandContext): Command {
     .option('--node <id>', 'for a node: its id, as node.id')
     .option('--operator <name>', 'for a person or program that runs agentctl --host')
     .requiredOption('--out <directory>', 'where the three files shall lie; on the node: /etc/ollama-ha/pki')
+    .option('--renew', 'replace the files of the same name that lie there; they stay beside them as .old')
     .option('--json', 'print the result as JSON')
     .action(async (options: IssueOptions) => {
       const facts = await issue(options);
@@ -63,11 +67,14 @@ async function issue(options: IssueOptions): Promise<{ name: string; cert: strin
   const who = subjectOf(options);
   const ca = { cert: readPem(join(options.dir, 'ca.crt')), key: readPem(join(options.dir, 'ca.key')) };
   const files = { cert: join(options.out, 'node.crt'), key: join(options.out, 'node.key'), ca: join(options.out, 'ca.crt') };
-  mustBeAbsent([files.cert, files.key], 'choose another --out, or move the old files away first');
   const sameCa = existsSync(files.ca) && readFileSync(files.ca, 'utf8') === ca.cert;
-  if (!sameCa) mustBeAbsent([files.ca], 'it belongs to another CA; choose another --out, or move it away first');
+  if (options.renew !== true) {
+    mustBeAbsent([files.cert, files.key], 'add --renew, choose another --out, or move the old files away first');
+    if (!sameCa) mustBeAbsent([files.ca], 'it belongs to another CA; add --renew, choose another --out, or move it away first');
+  }
   const { issueCertificate } = await import('./certificates.ts');
   const made = await issueCertificate({ ca, who });
+  for (const path of [files.key, files.cert, ...(sameCa ? [] : [files.ca])]) if (existsSync(path)) renameSync(path, `${path}.old`);
   writeAll([
     { path: files.key, text: made.key, mode: 0o600 },
     { path: files.cert, text: made.cert, mode: 0o644 },
@@ -92,22 +99,6 @@ function mustBeLabel(option: string, value: string): void {
 function mustBeAbsent(paths: readonly string[], hint: string): void {
   const present = paths.find((path) => existsSync(path));
   if (present !== undefined) throw new CliError({ code: 'exists', message: 'will not overwrite', where: resolve(present), hint });
-}
-
-function readPem(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    const message = code === 'ENOENT' ? 'there is no such file' : `cannot be read (${code})`;
-    throw new CliError({
-      code: 'certificate',
-      message,
-      where: path,
-      hint: 'agentctl pki init --cluster NAME --dir DIRECTORY makes a CA',
-      cause,
-    });
-  }
 }
 
 function writeAll(files: readonly { readonly path: string; readonly text: string; readonly mode: number }[]): void {

@@ -93,6 +93,18 @@ export const registry: readonly Entry[] = [
     scope: 'agent',
     load: async () => (await import('./leave.ts')).forgetCommand,
   },
+  {
+    name: 'alerts',
+    summary: 'what is wrong now, the channels of alerts, a test message',
+    scope: 'agent',
+    load: async () => (await import('./alerts.ts')).alertsCommand,
+  },
+  {
+    name: 'log',
+    summary: 'the log level of a running agent',
+    scope: 'agent',
+    load: async () => (await import('./log.ts')).logCommand,
+  },
   { name: 'redis', summary: 'the lease servers: status', scope: 'agent', load: async () => (await import('./redis.ts')).redisCommand },
   {
     name: 'config',
@@ -111,6 +123,12 @@ export const registry: readonly Entry[] = [
     summary: 'make the CA and the certificates of the cluster',
     scope: 'local',
     load: async () => (await import('./pki.ts')).pkiCommand,
+  },
+  {
+    name: 'doctor',
+    summary: 'what is set up badly on this host, and what to change',
+    scope: 'agent',
+    load: async () => (await import('./doctor.ts')).doctorCommand,
   },
   {
     name: 'keepalived',

@@ -27,7 +27,7 @@ export function replicationCommand(ctx: CommandContext): Command {
     .addCommand(simple('resume', 'end a pause'))
     .addCommand(simple('now', 'look at the store and copy at once, whatever the window and the pause between tries say'))
     .addCommand(limit)
-    .addCommand(simple('accept-deletes', 'the active lost many models on purpose: follow on the asked node'));
+    .addCommand(simple('accept-deletes', 'the active lost many models on purpose: follow, on every node that waits for it'));
 }
 
 function statusOf(ctx: CommandContext): Command {

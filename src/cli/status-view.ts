@@ -37,9 +37,14 @@ function headerOf(reply: StatusReply, paint: Paint): readonly (readonly Cell[])[
     reply.mode === 'normal' ? { text: 'mode normal' } : { text: `mode ${modeText(reply)}`, paint: paint.yellow },
     ...(reply.planned === undefined ? [] : [{ text: plannedText(reply.planned), paint: paint.yellow }]),
   ];
-  return [lease, vip, keepalivedParts(reply, paint), redisParts(reply).map((text) => ({ text })), [{ text: askedText(reply) }]].filter(
-    (parts) => parts.length > 0,
-  );
+  return [
+    lease,
+    vip,
+    keepalivedParts(reply, paint),
+    redisParts(reply).map((text) => ({ text })),
+    levelParts(reply, paint),
+    [{ text: askedText(reply) }],
+  ].filter((parts) => parts.length > 0);
 }
 
 function keepalivedParts({ keepalived, asked }: StatusReply, paint: Paint): readonly Cell[] {
@@ -52,6 +57,16 @@ function keepalivedParts({ keepalived, asked }: StatusReply, paint: Paint): read
   ];
   const text = `keepalived on ${asked} ${name}${details.length === 0 ? '' : ` (${details.join(', ')})`}`;
   return [differs === '' ? { text } : { text, paint: paint.yellow }];
+}
+
+// Each level of evidence with its own state; the words stand in the warnings and in `explain`.
+function levelParts({ health, asked }: StatusReply, paint: Paint): readonly Cell[] {
+  const colour = (state: string) => (state === 'failed' ? paint.red : state === 'warning' ? paint.yellow : undefined);
+  return health.map(({ level, state }, i) => {
+    const text = `${i === 0 ? `ollama on ${asked}  ` : ''}${level} ${state}`;
+    const own = colour(state);
+    return own === undefined ? { text } : { text, paint: own };
+  });
 }
 
 function modeText(reply: StatusReply): string {

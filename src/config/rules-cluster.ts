@@ -9,7 +9,7 @@ type Place = { readonly id: string; readonly address: string };
 
 /** The rules of identity, votes, addresses and ports. */
 export const clusterRules: readonly Rule[] = [
-  { needs: ['node.id', 'cluster.nodes', 'redis'], check: membership },
+  { needs: ['node', 'cluster.nodes', 'redis', 'nginx'], check: membership },
   { needs: ['node', 'cluster.nodes', 'redis.voters'], check: ownAddress },
   { needs: ['cluster.nodes'], check: ({ cluster }) => duplicates(cluster.nodes, ['cluster', 'nodes']) },
   {
@@ -25,9 +25,14 @@ export const clusterRules: readonly Rule[] = [
   { needs: ['ports', 'http', 'redis', 'ollama'], check: distinctPorts },
 ];
 
-function membership({ node, cluster, redis, ollama }: Config): RawProblem[] {
+function membership({ node, cluster, redis, ollama, nginx }: Config): RawProblem[] {
   const listed = cluster.nodes.some((place) => place.id === node.id);
   const voter = redis.managed && redis.voters.some((place) => place.id === node.id);
+  // A balancer host stands in no list: it only listens to the cluster.
+  if (!listed && !voter && nginx !== undefined && ollama === null) {
+    if (node.address !== '') return [];
+    return [problemAt('node.address', 'is missing', 'a balancer stands in no list: give the address at which the nodes reach it')];
+  }
   if (!listed && !voter) {
     const known = cluster.nodes.map((place) => place.id).join(', ');
     const message = `${node.id} is neither in cluster.nodes (${known}) nor a witness in redis.voters`;

@@ -5,6 +5,10 @@ import { parseWindow } from '../core/replication/window.ts';
 import { isCidr } from './cidr.ts';
 import { presetNames } from './presets.ts';
 import type { resolveConfig } from './resolve.ts';
+import { alertsSchema } from './schema-alerts.ts';
+import { grpcSchema } from './schema-grpc.ts';
+import { healthSchema, hotSetSchema } from './schema-health.ts';
+import { nginxSchema } from './schema-nginx.ts';
 
 const label = z
   .string()
@@ -193,6 +197,11 @@ const http = z.strictObject({
     .regex(/^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}$/, { error: 'must be ADDRESS:PORT' })
     .default('127.0.0.1:11443')
     .describe('Address and port of health checks and metrics.'),
+  tokenFile: file
+    .optional()
+    .describe(
+      'File with the bearer token for changes, and for the status page and the events where `listen` is not loopback. Without it they are refused.',
+    ),
 });
 
 const paths = z.strictObject({
@@ -210,15 +219,22 @@ export const fileSchema = z.strictObject({
   cluster: cluster.describe('The cluster; the same on every node.'),
   pki: pki.prefault({}).describe('Certificates, made by `agentctl pki`.'),
   ports: ports.prefault({}).describe('Where the agent listens; the same on every node.'),
+  grpc: grpcSchema.prefault({}).describe('The gRPC services beside the own ones.'),
   gossip: gossip.prefault({}).describe('Heartbeats between agents.'),
   lease: lease.prefault({}).describe('How long the active may act without news, and so how long a failover takes.'),
   redis: redis.prefault({}).describe('The servers that vote on the lease.'),
   ollama: ollama.optional().describe('The local Ollama. Its presence makes this node a candidate; a witness has no such section.'),
   vip: vip.optional().describe('The virtual address. Its presence lets this node carry it.'),
+  health: healthSchema.prefault({}).describe('Limits of the evidence about the local Ollama, and what may be done about a trouble.'),
+  hotSet: hotSetSchema.prefault({}).describe('Which models a node keeps in memory.'),
+  nginx: nginxSchema
+    .optional()
+    .describe('An upstream file for nginx. Its presence makes this host a balancer; it needs no Ollama and no vote.'),
   replication: replication.prefault({}).describe('Which models a standby copies from the active.'),
   http: http.prefault({}).describe('Health checks and metrics over HTTP.'),
   paths: paths.prefault({}).describe('Directories of the agent.'),
   log: log.prefault({}).describe('Logging.'),
+  alerts: alertsSchema.prefault({}).describe('Messages to people: webhooks.'),
 });
 
 /** The file's content after zod, before presets and derived defaults. */

@@ -1,6 +1,8 @@
 // Secrets live in files; this is the one way to read them. Only node: modules, so that the stop hook may use it within its time.
 import { createHmac } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { Env } from './env.ts';
 import { ConfigError, problemOf } from './problem.ts';
 
 /** Fewer characters can be guessed. */
@@ -10,10 +12,11 @@ const secretBytesMax = 4096;
 /**
  * The text of a secret file without its final newline. Throws a ConfigError when the file is missing, not a regular file,
  * readable or writable by others, or the secret is shorter than `minLength` (32 by default). The text itself is in no message.
+ * Where the file is missing, a systemd credential of its name counts (`LoadCredential=secret:...` for `/etc/ollama-ha/secret`).
  */
-export function readSecret(path: string, options: { readonly minLength?: number } = {}): string {
+export function readSecret(path: string, options: { readonly minLength?: number; readonly env?: Env } = {}): string {
   const minLength = options.minLength ?? secretLengthMin;
-  const text = readGuarded(path).replace(/\r?\n$/, '');
+  const text = readGuarded(placeOf(path, options.env ?? process.env)).replace(/\r?\n$/, '');
   if (text.length < minLength) {
     throw refusal(path, `the secret is too short: ${text.length} characters of at least ${minLength}`, makeOne(path));
   }
@@ -23,6 +26,13 @@ export function readSecret(path: string, options: { readonly minLength?: number 
 /** Password of the managed Redis servers, 64 hex digits: HMAC-SHA256 under the cluster secret. */
 export function redisPassword(secret: string, cluster: string): string {
   return createHmac('sha256', secret).update(`redis:${cluster}`).digest('hex');
+}
+
+function placeOf(path: string, env: Env): string {
+  const credentials = env.CREDENTIALS_DIRECTORY;
+  if (credentials === undefined || existsSync(path)) return path;
+  const credential = join(credentials, basename(path));
+  return existsSync(credential) ? credential : path;
 }
 
 function readGuarded(path: string): string {

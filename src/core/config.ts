@@ -1,5 +1,7 @@
 // What the composition must know before the first turn. Made from the configuration file by the composition root.
 import type { HealthConfig } from './health/types.ts';
+import type { HotSetConfig } from './hotset/types.ts';
+import type { HandOn } from './lease/handon.ts';
 import type { LeaseConfig, Roster } from './lease/types.ts';
 import type { DeletionPolicy, ReplicationPolicy } from './replication/types.ts';
 import type { Settings } from './settings/types.ts';
@@ -24,6 +26,8 @@ export type CoreConfig = {
   readonly lease: LeaseConfig;
   /** Null: no `ollama:` section. */
   readonly health: HealthConfig | null;
+  /** What this node keeps loaded; absent = nothing. */
+  readonly hotSet?: HotSetConfig;
   readonly heartbeatMs: number;
   readonly stallMs: number;
   /** What guards the address: no VIP here, or a VIP with this demand on its fence. */
@@ -37,6 +41,8 @@ export type CoreConfig = {
   readonly epochOnDisk: number;
   /** What else earlier processes of this node left on disk. */
   readonly saved?: SavedState;
+  /** The lease that the process before this one handed on; null or absent = it did not. */
+  readonly handOn?: HandOn | null;
 };
 
 /** Facts that outlive a process of this node. */

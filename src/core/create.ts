@@ -2,6 +2,8 @@
 import type { CoreConfig, SavedState } from './config.ts';
 import { withLoss } from './flap.ts';
 import { createHealth } from './health/machine.ts';
+import { NO_HOT } from './hotset/machine.ts';
+import { resumeLease } from './lease/handon.ts';
 import { createLease, desiredOf } from './lease/machine.ts';
 import { createMembership } from './membership/machine.ts';
 import { NO_DELETIONS } from './replication/deletions.ts';
@@ -12,7 +14,8 @@ import type { Now } from './types.ts';
 /** The state before the first turn. */
 export function createCore(config: CoreConfig, now: Now): CoreState {
   const { saved } = config;
-  const first = createLease(config.self, config.lease, now, config.seed, config.epochOnDisk, saved?.roster ?? null);
+  const fresh = createLease(config.self, config.lease, now, config.seed, config.epochOnDisk, saved?.roster ?? null);
+  const first = config.handOn == null ? fresh : resumeLease(fresh, config.handOn, now);
   return {
     config,
     lease: first,
@@ -32,7 +35,8 @@ export function createCore(config: CoreConfig, now: Now): CoreState {
       config.seed,
     ),
     health: config.health === null ? null : createHealth(config.health, now),
-    verdict: { ollama: 'unknown', reason: 'not asked yet', at: Number.NEGATIVE_INFINITY, version: '' },
+    verdict: { ollama: 'unknown', reason: 'not asked yet', at: Number.NEGATIVE_INFINITY, version: '', kind: 'unknown', unfit: false },
+    hot: NO_HOT,
     wakes: { membership: now.mono, health: now.mono, lease: now.mono },
     stalled: false,
     fence: 'none',

@@ -5,7 +5,7 @@ import type { LeaseEvent, LeaseInput } from './lease/types.ts';
 import { membersOf } from './membership/machine.ts';
 import { type Draft, log } from './state.ts';
 import type { Now } from './types.ts';
-import { gossipEpoch, hardVetoes, ownVetoes, rankOf } from './view.ts';
+import { gossipEpoch, hardVetoes, heirOf, ownVetoes, rankOf } from './view.ts';
 
 /** One step of the lease, told what the rest of the core knows, and its orders carried over. */
 export function lease(d: Draft, input: LeaseInput, now: Now): void {
@@ -24,6 +24,8 @@ export function lease(d: Draft, input: LeaseInput, now: Now): void {
       address: d.config.address,
       gossipEpoch: gossipEpoch(members),
       stalled: d.stalled,
+      crowd: members.filter((m) => m.state === 'alive').length + 1,
+      heir: d.lease.phase.tag === 'active' ? heirOf(d, now) : null,
     },
     now,
   );
@@ -40,7 +42,7 @@ export function lease(d: Draft, input: LeaseInput, now: Now): void {
         break;
       case 'failsafe': {
         const { to, epoch, ttlMs, lockDelayMs, round } = effect;
-        d.effects.push({ k: 'send', to, msg: { k: 'failsafeRequest', boot: d.config.self.boot, epoch, ttlMs, lockDelayMs, round } });
+        d.effects.push({ k: 'send', to, msg: { k: 'failsafeRequest', boot: d.lease.self.boot, epoch, ttlMs, lockDelayMs, round } });
         break;
       }
       case 'failsafeReply': {
@@ -53,7 +55,7 @@ export function lease(d: Draft, input: LeaseInput, now: Now): void {
         break;
       case 'stepDown':
         for (const m of members)
-          d.effects.push({ k: 'send', to: m.node, msg: { k: 'stepDown', boot: d.config.self.boot, epoch: effect.epoch } });
+          d.effects.push({ k: 'send', to: m.node, msg: { k: 'stepDown', boot: d.lease.self.boot, epoch: effect.epoch } });
         break;
       case 'event':
         takeLeaseEvent(d, effect.event, now);
@@ -75,7 +77,7 @@ function claimVeto(d: Draft, now: Now): string | null {
 
 /** The word to the heir, with the why and the times, so that its history can name them. */
 function handoverOf(d: Draft, epoch: number): Extract<PeerMessage, { k: 'handover' }> {
-  const { boot } = d.config.self;
+  const { boot } = d.lease.self;
   const { revokeMs = 0, releaseMs = 0 } = d.phasesMs;
   if (d.lastYield === null) return { k: 'handover', boot, epoch };
   return { k: 'handover', boot, epoch, why: { cause: d.lastYield.cause, by: d.lastYield.by, revokeMs, releaseMs } };
@@ -114,11 +116,13 @@ function takeLeaseEvent(d: Draft, event: LeaseEvent, now: Now): void {
       break;
     case 'yielding':
       d.phasesMs = {};
+      // The lease's own reasons have no order before them that would have said so.
+      if (event.cause === 'clock' || event.cause === 'fence') d.lastYield = { heir: event.heir, cause: event.cause, by: '' };
       log(d, 'info', 'yielding', `giving up epoch ${event.epoch} (${event.cause})`, { epoch: event.epoch, heir: event.heir });
       break;
     case 'released':
       d.phasesMs = { ...d.phasesMs, revokeMs: event.revokeMs, releaseMs: event.releaseMs };
-      log(d, 'info', 'released', `released epoch ${event.epoch}`, { epoch: event.epoch, heir: event.heir, revokeMs: event.revokeMs });
+      log(d, 'info', 'released', `released epoch ${event.epoch}`, { ...d.phasesMs, epoch: event.epoch, heir: event.heir });
       break;
     case 'rosterChanged':
       log(d, 'info', 'roster_changed', `roster ${event.version}: ${event.nodes.join(', ')}`, { version: event.version });

@@ -1,5 +1,6 @@
 // The one way through the house: facts come in as Input, orders leave as Effect, lasting conditions as Desired.
-import type { Evidence } from './health/types.ts';
+import type { Evidence, HealthWant } from './health/types.ts';
+import type { LoadOrder } from './hotset/types.ts';
 import type { LeaseDesired, LeaseEffect, LeaseInput, Roster } from './lease/types.ts';
 import type { Frame, MembershipEffect, MembershipInput, MemberUpdate } from './membership/types.ts';
 import type { Inventory, RemoveModel, ReplicationPlan } from './replication/types.ts';
@@ -31,8 +32,18 @@ export type PeerMessage =
   | { readonly k: 'switchoverReply'; readonly id: number; readonly accepted: boolean; readonly vetoes: readonly string[] }
   | { readonly k: 'settings'; readonly settings: Settings }
   | { readonly k: 'forceClaim'; readonly id: number; readonly by: string }
-  | { readonly k: 'rosterRequest'; readonly id: number; readonly node: NodeId; readonly by: string; readonly leaving: boolean }
-  | { readonly k: 'forgotten'; readonly node: NodeId };
+  /** `boot` is the sender's: who leaves means this process of it; 0 = not told. */
+  | {
+      readonly k: 'rosterRequest';
+      readonly id: number;
+      readonly node: NodeId;
+      readonly by: string;
+      readonly leaving: boolean;
+      readonly boot: number;
+    }
+  | { readonly k: 'forgotten'; readonly node: NodeId }
+  /** An operator takes the sudden loss of models on the active of this epoch for real. */
+  | { readonly k: 'acceptDeletes'; readonly epoch: number; readonly by: string };
 
 /** Why a former holder gave the role up, and how long that took it, ms. */
 export type HandoverWhy = { readonly cause: string; readonly by: string; readonly revokeMs: number; readonly releaseMs: number };
@@ -59,6 +70,8 @@ export type Command =
   /** This node leaves the cluster for good. */
   | { readonly k: 'leave'; readonly by: string }
   | { readonly k: 'forget'; readonly node: NodeId; readonly by: string }
+  /** Another process of this node is about to go on in place of this one: answered when the lease can be handed on (lease/handon.ts). */
+  | { readonly k: 'handOn' }
   | { readonly k: 'stop' };
 
 /** Everything that reaches the core. */
@@ -153,7 +166,12 @@ export type Desired = {
   readonly replicate: ReplicationPlan | null;
   /** Models that shall not be here any more. */
   readonly remove: readonly RemoveModel[];
+  /** What to ask of, do to, and load into the local Ollama. */
+  readonly care: CareWant;
 };
+
+/** What the drivers around Ollama are to do. A new number in it is a new order. */
+export type CareWant = HealthWant & { readonly load: LoadOrder | null };
 
 /** What a turn returns. `wakeAt` is monotonic ms. */
 export type Turn<S> = {

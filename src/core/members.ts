@@ -69,14 +69,20 @@ export function takeRosterRequest(
   const reply = (accepted: boolean, vetoes: readonly string[]) => {
     d.effects.push({ k: 'send', to: from, msg: { k: 'switchoverReply', id: msg.id, accepted, vetoes } });
   };
-  // Only the node itself may say that it leaves.
-  const removal: Removal =
-    msg.leaving && msg.node !== from
-      ? { k: 'refused', vetoes: [`${from} cannot leave for ${msg.node}`] }
-      : removeNode(d, msg.node, msg.leaving);
+  const removal = whyNotLeave(d, from, msg) ?? removeNode(d, msg.node, msg.leaving);
   if (removal.k === 'refused') reply(false, removal.vetoes);
   if (removal.k === 'done') reply(true, []);
   return { order: removal.k === 'open' ? removal.order : null, forgotten: removal.k === 'done' && !msg.leaving ? msg.node : null };
+}
+
+/** Only the node itself may say that it leaves, and a wish that arrives late must not meet its next process, which has joined again. */
+function whyNotLeave(d: Draft, from: NodeId, msg: Extract<PeerMessage, { k: 'rosterRequest' }>): Removal | null {
+  if (!msg.leaving) return null;
+  if (msg.node !== from) return { k: 'refused', vetoes: [`${from} cannot leave for ${msg.node}`] };
+  const member = membersOf(d.membership).find((m) => m.node === from);
+  return msg.boot > 0 && member !== undefined && member.boot > msg.boot
+    ? { k: 'refused', vetoes: [`${from} has been started again since`] }
+    : null;
 }
 
 /** Whether any part of this node's knowledge names the node. */

@@ -7,7 +7,7 @@ import { membersOf } from './membership/machine.ts';
 import { type Draft, log } from './state.ts';
 import { maintenanceOf, maintenanceText, pausedText } from './steer.ts';
 import type { NodeId, Now } from './types.ts';
-import { heirOf, serversReached } from './view.ts';
+import { fitterOf, heirOf, serversReached } from './view.ts';
 import { nodeOfMac } from './wire.ts';
 
 // Someone took the address off; the actuator had this long to put it back. (facts: VIP, restore or give up within 2 s)
@@ -22,10 +22,11 @@ export function moveIfBetter(d: Draft, now: Now): Extract<LeaseInput, { k: 'yiel
     d.stuck = '';
     return null;
   }
-  const heir = d.settings.paused || why.stay === true ? null : why.cause === 'redis' ? heirWithRedis(d, now) : heirOf(d, now);
+  const heir = d.settings.paused || why.stay === true ? null : heirFor(d, why, now);
   if (heir === null) {
     const stuck = `DEGRADED (${d.settings.paused ? pausedText(d) : 'no better node'}): ${why.text}`;
-    if (d.stuck !== stuck) log(d, 'error', 'no_better_node', stuck);
+    // The words count seconds: said once.
+    if (d.stuck === '') log(d, 'error', 'no_better_node', stuck);
     d.stuck = stuck;
     return null;
   }
@@ -35,8 +36,15 @@ export function moveIfBetter(d: Draft, now: Now): Extract<LeaseInput, { k: 'yiel
   return { k: 'yield', heir, cause: why.cause };
 }
 
-/** `stay`: no other node would be better off. */
-function mustMove(d: Draft, now: Now): { cause: YieldCause; text: string; by?: string; stay?: true } | null {
+type Why = { readonly cause: YieldCause; readonly text: string; readonly by?: string; readonly stay?: true; readonly serves?: true };
+
+function heirFor(d: Draft, why: Why, now: Now): NodeId | null {
+  if (why.serves === true) return fitterOf(d, now);
+  return why.cause === 'redis' ? heirWithRedis(d, now) : heirOf(d, now);
+}
+
+/** `stay`: no other node would be better off. `serves`: this node still does, so only a fitter one is better. */
+function mustMove(d: Draft, now: Now): Why | null {
   d.draining = '';
   const phase = d.lease.phase;
   if (phase.tag !== 'active' || phase.lapsed) return null;
@@ -46,7 +54,9 @@ function mustMove(d: Draft, now: Now): { cause: YieldCause; text: string; by?: s
   if (gone) return { cause: 'vip', text: 'the address was taken off the interface and could not be restored' };
   const usurped = usurpedBy(d, now);
   if (usurped !== null) return usurped;
-  return cutAlone(d, now) ? { cause: 'redis', text: 'this node alone is cut from Redis' } : forMaintenance(d, now);
+  const other: Why | null = cutAlone(d, now) ? { cause: 'redis', text: 'this node alone is cut from Redis' } : forMaintenance(d, now);
+  if (other !== null || !d.verdict.unfit) return other;
+  return { cause: 'ollama', text: `ollama is ${d.verdict.ollama}: ${d.verdict.reason}`, serves: true };
 }
 
 /**

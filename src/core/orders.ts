@@ -51,6 +51,9 @@ export function takeOrder(d: Draft, id: number, order: Order, now: Now): LeaseIn
     case 'forget':
       forget(d, id, order, now);
       break;
+    case 'handOn':
+      wait(d, { k: 'handOn', id, since: now.mono, giveUpAt: now.mono + d.config.lease.ttlMs / 2 });
+      return { k: 'renew' };
   }
   return null;
 }

@@ -44,12 +44,13 @@ export function vetoesOf(f: Fitness): string[] {
   return vetoes;
 }
 
-/** Order of heirs: hot, then priority, then load, then id. Eligible before the rest, and before those that keep losing the role. */
+/** Order of heirs: fit, hot, then priority, then load, then id. Eligible before the rest, and before those that keep losing the role. */
 function compareHeirs(a: Candidate, b: Candidate): number {
   const eligible = (c: Candidate) => (c.view.vetoes.length === 0 ? 0 : 1);
   return (
     eligible(a) - eligible(b) ||
     Number(a.view.youngMs > 0) - Number(b.view.youngMs > 0) ||
+    Number(a.view.unfit) - Number(b.view.unfit) ||
     Number(a.view.backoffMs > 0) - Number(b.view.backoffMs > 0) ||
     b.view.hot - a.view.hot ||
     b.view.priority - a.view.priority ||
@@ -66,8 +67,31 @@ export function heirs(self: Candidate, members: readonly Member[], holder: NodeI
   return [self, ...others].filter((c) => c.view.candidate && c.node !== holder).sort(compareHeirs);
 }
 
+/** How many of the living candidates other than the holder come before `self` in the order of heirs, and how many there are without it. */
+export function placeOf(
+  self: Candidate,
+  members: readonly Member[],
+  holder: NodeId | '',
+): { readonly ahead: number; readonly all: number } {
+  let ahead = 0;
+  let all = 0;
+  for (const m of members) {
+    if (m.state !== 'alive' || m.frame === null || m.frame.leaving || !m.frame.view.candidate || m.node === holder) continue;
+    all += 1;
+    if (compareHeirs({ node: m.node, view: m.frame.view }, self) < 0) ahead += 1;
+  }
+  return { ahead, all };
+}
+
 /** The best node that may take over from this one now, or null: then nothing is better than staying. */
 export function bestHeir(self: Candidate, members: readonly Member[]): NodeId | null {
   const best = heirs(self, members, self.node)[0];
   return best !== undefined && best.view.vetoes.length === 0 && best.view.youngMs === 0 ? best.node : null;
+}
+
+/** The best node that may take over from one that still serves: it must be free of such trouble itself (H3). */
+export function fitterHeir(self: Candidate, members: readonly Member[]): NodeId | null {
+  const best = heirs(self, members, self.node)[0];
+  const may = best !== undefined && best.view.vetoes.length === 0 && best.view.youngMs === 0 && !best.view.unfit;
+  return may ? best.node : null;
 }

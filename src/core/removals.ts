@@ -4,8 +4,8 @@ import { acceptDeletions, type DeletionEvent, type DeletionView, stepDeletions }
 import { displayName } from './replication/names.ts';
 import { isOptional } from './replication/plan.ts';
 import type { DeletionPolicy } from './replication/types.ts';
-import { type Draft, log } from './state.ts';
-import type { Now } from './types.ts';
+import { type CoreState, type Draft, log } from './state.ts';
+import type { NodeId, Now } from './types.ts';
 
 const NEVER: DeletionPolicy = { follow: false, graceMs: 0, maxPerPass: 0 };
 
@@ -16,9 +16,25 @@ export function followDeletions(d: Draft, now: Now): void {
   for (const event of turn.events) tell(d, event);
 }
 
-/** An operator takes a sudden loss for real. */
-export function takeLoss(d: Draft, by: string): void {
-  if (d.deletions.alert === null) return;
+/** The living nodes that wait for an operator's word on a sudden loss, this one included. */
+export function alertedNodes(s: Pick<CoreState, 'deletions' | 'membership' | 'config'>): readonly NodeId[] {
+  const self = s.config.self.node;
+  const peers = membersOf(s.membership).filter((m) => m.node !== self && m.state === 'alive' && m.frame?.view.deletionAlert === true);
+  return [...(s.deletions.alert === null ? [] : [self]), ...peers.map((m) => m.node)].sort();
+}
+
+/** An operator takes a sudden loss for real: here, and on every node that hears of it. */
+export function acceptLoss(d: Draft, by: string): void {
+  const { epoch } = d.holder;
+  for (const node of alertedNodes(d)) {
+    if (node === d.config.self.node) takeLoss(d, epoch, by);
+    else d.effects.push({ k: 'send', to: node, msg: { k: 'acceptDeletes', epoch, by } });
+  }
+}
+
+/** Word of an operator, given here or elsewhere. It is about the active of one epoch, and says nothing of another (S4). */
+export function takeLoss(d: Draft, epoch: number, by: string): void {
+  if (d.deletions.alert === null || epoch !== d.holder.epoch) return;
   log(d, 'warn', 'replication_deletes_accepted', `the loss of ${d.deletions.alert.lost} models on the active is accepted by ${by}`, { by });
   d.deletions = acceptDeletions(d.deletions);
 }

@@ -2,6 +2,7 @@
 import type { CoreConfig } from './config.ts';
 import type { HealthState } from './health/machine.ts';
 import type { Verdict } from './health/types.ts';
+import type { HotState } from './hotset/machine.ts';
 import type { CommandResult, Effect, HandoverWhy } from './io.ts';
 import type { LeaseState } from './lease/state.ts';
 import type { LeaseDesired, YieldCause } from './lease/types.ts';
@@ -56,7 +57,9 @@ export type Wait =
       readonly leaving: boolean;
       readonly askedAt: number;
       readonly yielded: boolean;
-    };
+    }
+  /** Until a round sent at or after `since` (monotonic ms) was acknowledged, so that the lease can be handed on. */
+  | { readonly k: 'handOn'; readonly id: number; readonly giveUpAt: number; readonly since: number };
 
 /** What this node knows of the wire: MACs that answered for the address, and when. */
 export type WireSeen = { readonly macs: readonly string[]; readonly own: string; readonly at: number };
@@ -73,6 +76,7 @@ export type CoreState = {
   readonly membership: MembershipState;
   readonly health: HealthState | null;
   readonly verdict: Verdict;
+  readonly hot: HotState;
   readonly wakes: { readonly membership: number; readonly health: number; readonly lease: number };
   readonly stalled: boolean;
   readonly fence: NodeView['fence'];

@@ -4,24 +4,25 @@
 //
 // The machines talk through plain values only: the lease is told a veto, a rank and whether the holder looks suspect; it never sees gossip.
 // Gossip and health can ask the holder to give its role up (`yield`), and only while a better node stands ready (H3).
+import { careWant, judge } from './care.ts';
 import { settleCommands, takeCommand, takeSwitchoverReply, takeSwitchoverRequest } from './commands.ts';
 import { lease } from './elect.ts';
-import { stepHealth } from './health/machine.ts';
-import type { Evidence } from './health/types.ts';
 import type { Command, Desired, Input, PeerMessage, Turn, VipWant } from './io.ts';
 import { desiredOf } from './lease/machine.ts';
 import { admitCandidate, takeRosterRequest } from './members.ts';
 import { isLarge, isLeaving, leaving, type MembershipStep, stepMembership, tableOf, withHubs } from './membership/machine.ts';
-import type { MembershipInput } from './membership/types.ts';
+import { protocolText } from './membership/protocol.ts';
+import { takeQuietly } from './membership/quiet.ts';
+import type { Frame, MembershipInput } from './membership/types.ts';
 import { moveIfBetter } from './moves.ts';
 import { takeForceClaim, takeOrder } from './orders.ts';
-import { followDeletions, takeLoss } from './removals.ts';
+import { acceptLoss, followDeletions, takeLoss } from './removals.ts';
 import { runSchedule } from './schedule.ts';
 import { type CoreState, type Draft, log } from './state.ts';
 import { takeSettings, tellSettings } from './steer.ts';
 import { askStores, replan } from './stores.ts';
 import type { NodeId, Now } from './types.ts';
-import { frameOf, heirOf, hubsOf, roleOf } from './view.ts';
+import { frameOf, heirOf, hubsOf, roleOf, withBeat } from './view.ts';
 import { settleWaits } from './waits.ts';
 import { noticeHolder } from './watch.ts';
 import { watchStranger } from './wire.ts';
@@ -30,6 +31,10 @@ export { createCore } from './create.ts';
 
 /** One turn. Total: it never throws on any input. */
 export function step(state: CoreState, input: Input, now: Now): Turn<CoreState> {
+  if (input.k === 'peer' && input.msg.k === 'frame') {
+    const quiet = quietTurn(state, input.from, input.msg.frame, now);
+    if (quiet !== null) return quiet;
+  }
   const d: Draft = { ...state, effects: [] };
   take(d, input, now);
   if (now.mono >= d.wakes.membership) gossip(d, { k: 'tick' }, now);
@@ -47,16 +52,29 @@ export function step(state: CoreState, input: Input, now: Now): Turn<CoreState> 
   askStores(d, now);
   replan(d);
   followDeletions(d, now);
-  const { effects, ...next } = d;
-  const waiting = [...d.pending, ...d.waits].map((p) => p.giveUpAt);
-  const wakeAt = Math.min(d.wakes.membership, d.wakes.health, d.wakes.lease, ...waiting);
-  return {
-    state: next,
-    effects,
-    desired: desiredState(next),
-    wakeAt,
-    reason: [d.leaseReason, d.stuck, d.draining].filter((part) => part !== '').join('; '),
-  };
+  // The working copy becomes the state, less its orders: a second copy of so many fields would be the dearest part of a turn.
+  const { effects } = d;
+  d.effects = [];
+  return turnOf(d, effects);
+}
+
+function turnOf(s: CoreState, effects: Draft['effects']): Turn<CoreState> {
+  const reason = [s.leaseReason, s.stuck, s.draining].filter((part) => part !== '').join('; ');
+  return { state: s, effects, desired: desiredState(s), wakeAt: wakeOf(s), reason };
+}
+
+function wakeOf(s: CoreState): number {
+  let wakeAt = Math.min(s.wakes.membership, s.wakes.health, s.wakes.lease);
+  for (const p of s.pending) wakeAt = Math.min(wakeAt, p.giveUpAt);
+  for (const w of s.waits) wakeAt = Math.min(wakeAt, w.giveUpAt);
+  return wakeAt;
+}
+
+/** A turn for a heartbeat that says nothing new while nothing is due; null = it wants a whole turn. */
+function quietTurn(state: CoreState, from: NodeId, frame: Frame, now: Now): Turn<CoreState> | null {
+  if (now.mono >= wakeOf(state) || frame.settingsVersion !== state.settings.version) return null;
+  const membership = takeQuietly(state.membership, from, frame, now);
+  return membership === null ? null : turnOf({ ...state, membership, leaseDesired: desiredOf(state.lease, now) }, []);
 }
 
 /** A role given up while the address was confirmed off already (a lapsed holder) waits for nothing. */
@@ -75,7 +93,8 @@ function leaveIfFree(d: Draft, now: Now): void {
 function desiredState(s: CoreState): Desired {
   const { acting, epoch, enforceAt } = s.leaseDesired;
   const vip: VipWant = acting ? { on: true, epoch, enforceAt } : { on: false, epoch };
-  return { role: roleOf(s), lease: s.leaseDesired, vip, replicate: acting ? s.repair : s.plan, remove: acting ? [] : s.deletions.orders };
+  const replicate = acting ? s.repair : s.plan;
+  return { role: roleOf(s), lease: s.leaseDesired, vip, replicate, remove: acting ? [] : s.deletions.orders, care: careWant(s) };
 }
 
 function take(d: Draft, input: Input, now: Now): void {
@@ -90,6 +109,7 @@ function take(d: Draft, input: Input, now: Now): void {
       takePeer(d, input.from, input.msg, now);
       break;
     case 'link':
+    case 'foreign':
     case 'table':
     case 'probed':
     case 'dialled':
@@ -145,7 +165,7 @@ function take(d: Draft, input: Input, now: Now): void {
       d.open = input.count;
       break;
     case 'acceptDeletes':
-      takeLoss(d, input.by);
+      acceptLoss(d, input.by);
       break;
     case 'command':
       takeOperator(d, input.id, input.command, now);
@@ -200,21 +220,24 @@ function takePeer(d: Draft, from: NodeId, msg: PeerMessage, now: Now): void {
     case 'forgotten':
       gossip(d, { k: 'forget', node: msg.node }, now);
       break;
+    case 'acceptDeletes':
+      takeLoss(d, msg.epoch, msg.by);
+      break;
   }
 }
 
 function takeFence(d: Draft, kind: CoreState['fence'], now: Now): void {
   const before = d.fence;
   d.fence = kind;
+  // An epoch that relies on the kernel cannot go on without; of a lease that was handed on, this is the first word of this process.
+  if (kind !== 'nft') lease(d, { k: 'fenceLost' }, now);
   if (before === kind) return;
   if (kind !== 'none') {
     log(d, 'info', 'fence_proven', `the address is guarded by ${kind}`);
-    if (before === 'nft') lease(d, { k: 'fenceLost' }, now);
     return;
   }
   log(d, 'error', 'fence_lost', `what guarded the address is gone: ${before}`, { before });
-  // The epoch relied on the kernel, or on the script: without either nothing may act under it.
-  if (before === 'nft') lease(d, { k: 'fenceLost' }, now);
+  // The epoch relied on the lifetime of the address, or on the script: without either nothing may act under it.
   if (d.lease.phase.tag === 'active') lease(d, { k: 'yield', heir: heirOf(d, now) ?? '', cause: 'fence' }, now);
 }
 
@@ -235,10 +258,13 @@ function gossip(d: Draft, input: MembershipInput, now: Now): void {
 function absorbGossip(d: Draft, turn: MembershipStep, now: Now): void {
   d.membership = turn.state;
   d.wakes = { ...d.wakes, membership: turn.wakeAt };
+  let frame: Frame | null = null;
   for (const effect of turn.effects) {
     switch (effect.k) {
       case 'heartbeat':
-        d.effects.push({ k: 'send', to: effect.to, msg: { k: 'frame', frame: frameOf(d, effect, now) } });
+        // One round says the same of this node to everybody.
+        frame = frame === null ? frameOf(d, effect, now) : withBeat(frame, effect);
+        d.effects.push({ k: 'send', to: effect.to, msg: { k: 'frame', frame } });
         break;
       case 'pushPull':
         d.effects.push({ k: 'pushPull', to: effect.to, members: tableOf(d.membership, now) });
@@ -247,6 +273,9 @@ function absorbGossip(d: Draft, turn: MembershipStep, now: Now): void {
         log(d, effect.to === 'alive' ? 'info' : 'warn', `member_${effect.to}`, `${effect.node} is ${effect.to}: ${effect.why}`, {
           node: effect.node,
         });
+        break;
+      case 'foreign':
+        log(d, 'error', 'protocol_differs', protocolText(effect.node, effect.protocol), { node: effect.node });
         break;
       case 'duplicateNode':
         takeDuplicate(d, effect.node, effect.boot, effect.address);
@@ -265,19 +294,4 @@ function takeDuplicate(d: Draft, node: NodeId, boot: number, address: string): v
   } else {
     log(d, 'error', 'duplicate_node', text, { node, address });
   }
-}
-
-function judge(d: Draft, input: { k: 'tick' } | Evidence, now: Now): void {
-  if (d.health === null) {
-    d.wakes = { ...d.wakes, health: Number.POSITIVE_INFINITY };
-    return;
-  }
-  const turn = stepHealth(d.health, input, now);
-  d.health = turn.state;
-  d.wakes = { ...d.wakes, health: turn.wakeAt };
-  if (turn.verdict.ollama !== d.verdict.ollama) {
-    const level = turn.verdict.ollama === 'up' ? 'info' : 'warn';
-    log(d, level, `ollama_${turn.verdict.ollama}`, `ollama is ${turn.verdict.ollama}: ${turn.verdict.reason}`);
-  }
-  d.verdict = turn.verdict;
 }

@@ -1,17 +1,19 @@
 // What this node says of itself and sees of the others: views made from the state, for frames, ranking and status.
 import { backoffMsOf } from './flap.ts';
+import { hotModelsOf } from './hotset/models.ts';
 import { holderGone, holderSeen, rosterNow, youngMsOf } from './lease/view.ts';
 import { isLeaving, lhmOf, membersOf } from './membership/machine.ts';
+import { PROTOCOL } from './membership/protocol.ts';
 import type { Frame, LeaseView, Member, MembershipEffect, NodeView } from './membership/types.ts';
-import { bestHeir, type Candidate, type Fitness, heirs, vetoesOf } from './ranking.ts';
+import { bestHeir, type Candidate, type Fitness, fitterHeir, heirs, placeOf, vetoesOf } from './ranking.ts';
 import { hashOf } from './settings/record.ts';
 import type { CoreState } from './state.ts';
 import { maintenanceOf, maintenanceText, pausedText } from './steer.ts';
 import type { NodeId, Now, Role } from './types.ts';
 import { phasesOf } from './watch.ts';
 
-/** Versions of the peer protocol this program speaks. */
-const PROTOCOL = { v: 1, vMin: 1 } as const;
+/** Loaded models told to others. */
+const LOADED_MAX = 16;
 
 // More than two are a flood, and two say all there is to say.
 const WIRE_MACS_MAX = 4;
@@ -24,6 +26,7 @@ export function roleOf(s: Pick<CoreState, 'leaseDesired' | 'config'>): Role {
 
 /** Display names of required models that are not complete here. */
 function requiredMissing(s: Pick<CoreState, 'config' | 'own'>): string[] {
+  if (s.config.replication.required.length === 0) return [];
   const complete = new Set(s.own?.models.filter((m) => m.complete).map((m) => displayOf(m.path)));
   return s.config.replication.required.filter((name) => !complete.has(name.includes(':') ? name : `${name}:latest`));
 }
@@ -82,8 +85,11 @@ export function ownView(s: CoreState, now: Now): NodeView {
     modelsComplete: active || s.plan === null ? complete : s.plan.modelsComplete,
     modelsTotal: active || s.plan === null ? own.length : s.plan.modelsTotal,
     bytesBehind: active ? 0 : (s.plan?.bytesBehind ?? 0),
-    hot: 0,
-    hotWanted: 0,
+    hot: s.hot.report.hot,
+    hotWanted: s.hot.report.wanted,
+    loaded: hotModelsOf(s.health?.loaded ?? []).slice(0, LOADED_MAX),
+    ollamaKind: s.verdict.kind,
+    unfit: s.verdict.unfit,
     load: s.load.load,
     loopLagMs: s.load.loopLagMs,
     lhm: lhmOf(s.membership),
@@ -92,6 +98,7 @@ export function ownView(s: CoreState, now: Now): NodeView {
     mac: s.wire?.own ?? '',
     wireMacs: s.wire?.macs.slice(0, WIRE_MACS_MAX) ?? [],
     wireAgeMs: ageMs(s.wire?.at ?? now.mono, now.mono),
+    deletionAlert: s.deletions.alert !== null,
     youngMs: youngMsOf(s.lease, now),
     backoffMs: backoffMsOf(s.losses.get(s.config.self.node) ?? [], now),
     vetoes: ownVetoes(s)
@@ -116,6 +123,11 @@ export function heirOf(s: CoreState, now: Now): NodeId | null {
   return bestHeir(selfCandidate(s, now), membersOf(s.membership));
 }
 
+/** The best other node that would serve better than this one, which still serves; null = none. */
+export function fitterOf(s: CoreState, now: Now): NodeId | null {
+  return fitterHeir(selfCandidate(s, now), membersOf(s.membership));
+}
+
 /** Who hears everybody in a large cluster: the holder, and the next two in line. */
 export function hubsOf(s: CoreState, now: Now): NodeId[] {
   const holder = s.holder.node;
@@ -128,9 +140,9 @@ const FIRST_FAR_RANK = 2;
 
 /** Place of this node among the heirs of `holder`, 0 = first; behind all of them when it is none. */
 export function rankOf(s: CoreState, now: Now): number {
-  const order = heirs(selfCandidate(s, now), membersOf(s.membership), s.holder.node === s.config.self.node ? '' : s.holder.node);
-  const at = order.findIndex((c) => c.node === s.config.self.node);
-  return at < 0 ? Math.max(order.length, FIRST_FAR_RANK) : at;
+  const holder = s.holder.node === s.config.self.node ? '' : s.holder.node;
+  const { ahead, all } = placeOf(selfCandidate(s, now), membersOf(s.membership), holder);
+  return s.config.candidate && !s.left ? ahead : Math.max(all, FIRST_FAR_RANK);
 }
 
 /** What this node believes of the lease. */
@@ -140,7 +152,7 @@ export function leaseView(s: CoreState, now: Now): LeaseView {
   return {
     epoch: s.holder.epoch,
     holder: s.holder.node,
-    holderBoot: mine ? s.config.self.boot : (seen?.boot ?? 0),
+    holderBoot: mine ? s.lease.self.boot : (seen?.boot ?? 0),
     lastAckAgeMs: seen?.ageMs ?? 0,
     leftMs: mine ? Math.max(0, Math.round(s.leaseDesired.validUntil - now.mono)) : 0,
     ttlMs: s.config.lease.ttlMs,
@@ -173,6 +185,12 @@ export function serversReached(s: CoreState, now: Now): number {
     if (seen !== null && (s.lease.failing & (1 << i)) === 0 && now.mono - seen.seenAt < s.config.lease.ttlMs) n++;
   });
   return n;
+}
+
+/** Another heartbeat of the same round: what this node says of itself is the same for everybody. */
+export function withBeat(frame: Frame, beat: Extract<MembershipEffect, { k: 'heartbeat' }>): Frame {
+  const { inc, seq, echoSeq, echoDelayMs, updates, digest } = beat;
+  return { ...frame, inc, seq, echoSeq, echoDelayMs, updates, digest };
 }
 
 /** A whole heartbeat from membership's part of it. */

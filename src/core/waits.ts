@@ -1,5 +1,6 @@
 // Orders that are under way: each turn looks whether their end is reached, and answers the operator when it is.
 import type { PeerMessage } from './io.ts';
+import { handOnOf } from './lease/handon.ts';
 import type { LeaseInput } from './lease/types.ts';
 import { removeNode } from './members.ts';
 import { stepMembership } from './membership/machine.ts';
@@ -39,7 +40,19 @@ function lookAt(d: Draft, entry: Wait, now: Now): Look {
       return drain(d, entry, now);
     case 'remove':
       return remove(d, entry, now);
+    case 'handOn':
+      return handOn(d, entry, now);
   }
+}
+
+function handOn(d: Draft, entry: WaitOf<'handOn'>, now: Now): Look {
+  const { epoch } = d.holder;
+  if (handOnOf(d.lease, entry.since, now) !== null) answer(d, entry.id, 'done', 'the lease can be handed on', { epoch });
+  else if (d.lease.phase.tag !== 'active') answer(d, entry.id, 'nothing', 'this node does not hold the lease', { epoch });
+  else if (now.mono >= entry.giveUpAt)
+    answer(d, entry.id, 'refused', 'the lease is not handed on', { vetoes: ['it could not be renewed in time'], epoch });
+  else return { next: entry, order: null };
+  return OVER;
 }
 
 function confirm(d: Draft, entry: WaitOf<'confirm'>, now: Now): Look {
@@ -87,7 +100,7 @@ function remove(d: Draft, entry: WaitOf<'remove'>, now: Now): Look {
   const holder = d.holder.node;
   if (holder === '' || holder === self || now.mono - entry.askedAt < ASK_EVERY_MS) return { next: entry, order: null };
   const { id, node, by, leaving } = entry;
-  d.effects.push({ k: 'send', to: holder, msg: { k: 'rosterRequest', id, node, by, leaving } });
+  d.effects.push({ k: 'send', to: holder, msg: { k: 'rosterRequest', id, node, by, leaving, boot: d.config.self.boot } });
   return { next: { ...entry, askedAt: now.mono }, order: null };
 }
 

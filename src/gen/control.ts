@@ -72,6 +72,10 @@ export interface StatusReply {
     | undefined;
   /** How late the asked agent's main loop was over the last minute, 99th percentile; -1: not measured yet. */
   readonly loopLateP99Ms: number;
+  /** Evidence about the asked node's Ollama, level by level; empty on a witness. */
+  readonly health: readonly HealthLevel[];
+  /** What of the hot set is not in memory on the asked node, and why. */
+  readonly hotMissing: readonly string[];
 }
 
 export interface KeepalivedView {
@@ -122,6 +126,21 @@ export interface NodeRow {
   readonly ollamaVersion: string;
   /** It lost the role so often lately that it stands behind the others for this long. */
   readonly backoffMs: number;
+  /** The trouble of its Ollama by name; healthy: none. */
+  readonly ollamaKind: string;
+  /** What it has loaded, `NAME` or `NAME (context N)`. */
+  readonly loaded: readonly string[];
+}
+
+/** One level of evidence about the asked node's Ollama. */
+export interface HealthLevel {
+  /** process, http, store, runner, progress, disk, memory, gpu */
+  readonly level: string;
+  /** unknown, ok, warning, failed */
+  readonly state: string;
+  readonly text: string;
+  /** -1: no evidence yet. */
+  readonly ageMs: bigint;
 }
 
 export interface RedisRow {
@@ -371,6 +390,67 @@ export interface RestoreCommand {
   readonly by: string;
 }
 
+export interface AlertsRequest {
+}
+
+export interface AlertsReply {
+  readonly asked: string;
+  /** The node that sends what concerns the whole cluster; empty: nobody. */
+  readonly sender: string;
+  readonly alerts: readonly AlertRow[];
+  readonly channels: readonly ChannelRow[];
+}
+
+export interface AlertRow {
+  readonly name: string;
+  /** The node, server or model it is about; empty: the cluster. */
+  readonly subject: string;
+  /** info, warning, critical */
+  readonly severity: string;
+  /** pending, firing */
+  readonly state: string;
+  /** Wall clock of the asked node, ms since 1970. */
+  readonly sinceMs: bigint;
+  readonly text: string;
+}
+
+export interface ChannelRow {
+  readonly name: string;
+  /** json, slack, dingtalk, feishu, wecom */
+  readonly kind: string;
+  readonly queued: number;
+  readonly delivered: bigint;
+  /** Given up: too old, or the queue was full. */
+  readonly dropped: bigint;
+  /** 0: never. */
+  readonly lastOkAtMs: bigint;
+  readonly lastError: string;
+}
+
+export interface TestAlertCommand {
+  /** Empty: every channel. */
+  readonly channel: string;
+  readonly by: string;
+}
+
+export interface TestAlertReply {
+  readonly results: readonly ChannelResult[];
+}
+
+export interface ChannelResult {
+  readonly channel: string;
+  readonly ok: boolean;
+  readonly error: string;
+}
+
+export interface LogLevelCommand {
+  /** debug, info, warn, error; empty: back to the configured one. */
+  readonly level: string;
+  /** 0: until the agent ends. */
+  readonly forMs: bigint;
+  readonly by: string;
+}
+
 function createBaseStatusRequest(): StatusRequest {
   return {};
 }
@@ -439,6 +519,8 @@ function createBaseStatusReply(): StatusReply {
     settingsVersion: 0n,
     keepalived: undefined,
     loopLateP99Ms: 0,
+    health: [],
+    hotMissing: [],
   };
 }
 
@@ -557,6 +639,12 @@ export const StatusReply: MessageFns<StatusReply> = {
     }
     if (message.loopLateP99Ms !== 0) {
       writer.uint32(249).double(message.loopLateP99Ms);
+    }
+    for (const v of message.health) {
+      HealthLevel.encode(v!, writer.uint32(258).fork()).join();
+    }
+    for (const v of message.hotMissing) {
+      writer.uint32(266).string(v!);
     }
     return writer;
   },
@@ -822,6 +910,22 @@ export const StatusReply: MessageFns<StatusReply> = {
             message.loopLateP99Ms = reader.double();
             continue;
           }
+          case 32: {
+            if (tag !== 258) {
+              break;
+            }
+
+            message.health.push(HealthLevel.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 33: {
+            if (tag !== 266) {
+              break;
+            }
+
+            message.hotMissing.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1025,6 +1129,8 @@ function createBaseNodeRow(): NodeRow {
     version: "",
     ollamaVersion: "",
     backoffMs: 0,
+    ollamaKind: "",
+    loaded: [],
   };
 }
 
@@ -1113,6 +1219,12 @@ export const NodeRow: MessageFns<NodeRow> = {
     }
     if (message.backoffMs !== 0) {
       writer.uint32(192).uint32(message.backoffMs);
+    }
+    if (message.ollamaKind !== "") {
+      writer.uint32(202).string(message.ollamaKind);
+    }
+    for (const v of message.loaded) {
+      writer.uint32(210).string(v!);
     }
     return writer;
   },
@@ -1320,6 +1432,104 @@ export const NodeRow: MessageFns<NodeRow> = {
             }
 
             message.backoffMs = reader.uint32();
+            continue;
+          }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.ollamaKind = reader.string();
+            continue;
+          }
+          case 26: {
+            if (tag !== 210) {
+              break;
+            }
+
+            message.loaded.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseHealthLevel(): HealthLevel {
+  return { level: "", state: "", text: "", ageMs: 0n };
+}
+
+export const HealthLevel: MessageFns<HealthLevel> = {
+  encode(message: HealthLevel, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.level !== "") {
+      writer.uint32(10).string(message.level);
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    if (message.text !== "") {
+      writer.uint32(26).string(message.text);
+    }
+    if (message.ageMs !== 0n) {
+      if (BigInt.asIntN(64, message.ageMs) !== message.ageMs) {
+        throw new globalThis.Error("value provided for field message.ageMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.ageMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HealthLevel {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHealthLevel() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.level = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.ageMs = reader.int64() as bigint;
             continue;
           }
         }
@@ -3897,6 +4107,587 @@ export const RestoreCommand: MessageFns<RestoreCommand> = {
   },
 };
 
+function createBaseAlertsRequest(): AlertsRequest {
+  return {};
+}
+
+export const AlertsRequest: MessageFns<AlertsRequest> = {
+  encode(_: AlertsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AlertsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAlertsRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAlertsReply(): AlertsReply {
+  return { asked: "", sender: "", alerts: [], channels: [] };
+}
+
+export const AlertsReply: MessageFns<AlertsReply> = {
+  encode(message: AlertsReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asked !== "") {
+      writer.uint32(10).string(message.asked);
+    }
+    if (message.sender !== "") {
+      writer.uint32(18).string(message.sender);
+    }
+    for (const v of message.alerts) {
+      AlertRow.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.channels) {
+      ChannelRow.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AlertsReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAlertsReply() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.asked = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.sender = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.alerts.push(AlertRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.channels.push(ChannelRow.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAlertRow(): AlertRow {
+  return { name: "", subject: "", severity: "", state: "", sinceMs: 0n, text: "" };
+}
+
+export const AlertRow: MessageFns<AlertRow> = {
+  encode(message: AlertRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.subject !== "") {
+      writer.uint32(18).string(message.subject);
+    }
+    if (message.severity !== "") {
+      writer.uint32(26).string(message.severity);
+    }
+    if (message.state !== "") {
+      writer.uint32(34).string(message.state);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asUintN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.sinceMs);
+    }
+    if (message.text !== "") {
+      writer.uint32(50).string(message.text);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AlertRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAlertRow() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.severity = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.sinceMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseChannelRow(): ChannelRow {
+  return { name: "", kind: "", queued: 0, delivered: 0n, dropped: 0n, lastOkAtMs: 0n, lastError: "" };
+}
+
+export const ChannelRow: MessageFns<ChannelRow> = {
+  encode(message: ChannelRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.kind !== "") {
+      writer.uint32(18).string(message.kind);
+    }
+    if (message.queued !== 0) {
+      writer.uint32(24).uint32(message.queued);
+    }
+    if (message.delivered !== 0n) {
+      if (BigInt.asUintN(64, message.delivered) !== message.delivered) {
+        throw new globalThis.Error("value provided for field message.delivered of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.delivered);
+    }
+    if (message.dropped !== 0n) {
+      if (BigInt.asUintN(64, message.dropped) !== message.dropped) {
+        throw new globalThis.Error("value provided for field message.dropped of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.dropped);
+    }
+    if (message.lastOkAtMs !== 0n) {
+      if (BigInt.asUintN(64, message.lastOkAtMs) !== message.lastOkAtMs) {
+        throw new globalThis.Error("value provided for field message.lastOkAtMs of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.lastOkAtMs);
+    }
+    if (message.lastError !== "") {
+      writer.uint32(58).string(message.lastError);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChannelRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChannelRow() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.queued = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.delivered = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.dropped = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.lastOkAtMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.lastError = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTestAlertCommand(): TestAlertCommand {
+  return { channel: "", by: "" };
+}
+
+export const TestAlertCommand: MessageFns<TestAlertCommand> = {
+  encode(message: TestAlertCommand, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.channel !== "") {
+      writer.uint32(10).string(message.channel);
+    }
+    if (message.by !== "") {
+      writer.uint32(18).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TestAlertCommand {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTestAlertCommand() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.channel = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTestAlertReply(): TestAlertReply {
+  return { results: [] };
+}
+
+export const TestAlertReply: MessageFns<TestAlertReply> = {
+  encode(message: TestAlertReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.results) {
+      ChannelResult.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TestAlertReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTestAlertReply() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.results.push(ChannelResult.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseChannelResult(): ChannelResult {
+  return { channel: "", ok: false, error: "" };
+}
+
+export const ChannelResult: MessageFns<ChannelResult> = {
+  encode(message: ChannelResult, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.channel !== "") {
+      writer.uint32(10).string(message.channel);
+    }
+    if (message.ok !== false) {
+      writer.uint32(16).bool(message.ok);
+    }
+    if (message.error !== "") {
+      writer.uint32(26).string(message.error);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChannelResult {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChannelResult() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.channel = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ok = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.error = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseLogLevelCommand(): LogLevelCommand {
+  return { level: "", forMs: 0n, by: "" };
+}
+
+export const LogLevelCommand: MessageFns<LogLevelCommand> = {
+  encode(message: LogLevelCommand, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.level !== "") {
+      writer.uint32(10).string(message.level);
+    }
+    if (message.forMs !== 0n) {
+      if (BigInt.asUintN(64, message.forMs) !== message.forMs) {
+        throw new globalThis.Error("value provided for field message.forMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.forMs);
+    }
+    if (message.by !== "") {
+      writer.uint32(26).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LogLevelCommand {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLogLevelCommand() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.level = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.forMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 export type ControlService = typeof ControlService;
 export const ControlService = {
   status: {
@@ -4026,6 +4817,34 @@ export const ControlService = {
     responseSerialize: (value: CommandReply): Buffer => Buffer.from(CommandReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): CommandReply => CommandReply.decode(value),
   },
+  /** What the asked node has to report, and the channels it reports to. */
+  alerts: {
+    path: "/ollama_ha.v1.Control/Alerts" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AlertsRequest): Buffer => Buffer.from(AlertsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AlertsRequest => AlertsRequest.decode(value),
+    responseSerialize: (value: AlertsReply): Buffer => Buffer.from(AlertsReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AlertsReply => AlertsReply.decode(value),
+  },
+  testAlert: {
+    path: "/ollama_ha.v1.Control/TestAlert" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: TestAlertCommand): Buffer => Buffer.from(TestAlertCommand.encode(value).finish()),
+    requestDeserialize: (value: Buffer): TestAlertCommand => TestAlertCommand.decode(value),
+    responseSerialize: (value: TestAlertReply): Buffer => Buffer.from(TestAlertReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TestAlertReply => TestAlertReply.decode(value),
+  },
+  logLevel: {
+    path: "/ollama_ha.v1.Control/LogLevel" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: LogLevelCommand): Buffer => Buffer.from(LogLevelCommand.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LogLevelCommand => LogLevelCommand.decode(value),
+    responseSerialize: (value: CommandReply): Buffer => Buffer.from(CommandReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CommandReply => CommandReply.decode(value),
+  },
 } as const;
 
 export interface ControlServer extends UntypedServiceImplementation {
@@ -4044,6 +4863,10 @@ export interface ControlServer extends UntypedServiceImplementation {
   replicationOrder: handleUnaryCall<ReplicationCommand, CommandReply>;
   verify: handleUnaryCall<VerifyCommand, VerifyReply>;
   restore: handleUnaryCall<RestoreCommand, CommandReply>;
+  /** What the asked node has to report, and the channels it reports to. */
+  alerts: handleUnaryCall<AlertsRequest, AlertsReply>;
+  testAlert: handleUnaryCall<TestAlertCommand, TestAlertReply>;
+  logLevel: handleUnaryCall<LogLevelCommand, CommandReply>;
 }
 
 export interface ControlClient extends Client {
@@ -4248,6 +5071,52 @@ export interface ControlClient extends Client {
   ): ClientUnaryCall;
   restore(
     request: RestoreCommand,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  /** What the asked node has to report, and the channels it reports to. */
+  alerts(
+    request: AlertsRequest,
+    callback: (error: ServiceError | null, response: AlertsReply) => void,
+  ): ClientUnaryCall;
+  alerts(
+    request: AlertsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AlertsReply) => void,
+  ): ClientUnaryCall;
+  alerts(
+    request: AlertsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AlertsReply) => void,
+  ): ClientUnaryCall;
+  testAlert(
+    request: TestAlertCommand,
+    callback: (error: ServiceError | null, response: TestAlertReply) => void,
+  ): ClientUnaryCall;
+  testAlert(
+    request: TestAlertCommand,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: TestAlertReply) => void,
+  ): ClientUnaryCall;
+  testAlert(
+    request: TestAlertCommand,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: TestAlertReply) => void,
+  ): ClientUnaryCall;
+  logLevel(
+    request: LogLevelCommand,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  logLevel(
+    request: LogLevelCommand,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CommandReply) => void,
+  ): ClientUnaryCall;
+  logLevel(
+    request: LogLevelCommand,
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CommandReply) => void,

@@ -39,6 +39,7 @@ export interface Envelope {
     | { readonly $case: "forceClaim"; readonly value: ForceClaim }
     | { readonly $case: "rosterRequest"; readonly value: RosterRequest }
     | { readonly $case: "forgotten"; readonly value: Forgotten }
+    | { readonly $case: "acceptDeletes"; readonly value: AcceptDeletes }
     | undefined;
 }
 
@@ -132,6 +133,25 @@ export interface NodeView {
   /** MACs that answered for the virtual address when this node last saw any, and how long ago that was. */
   readonly wireMacs: readonly string[];
   readonly wireAgeMs: number;
+  /** The active's store shrank suddenly, and this node waits for an operator's word before it deletes. */
+  readonly deletionAlert: boolean;
+  /** What Ollama has loaded here. */
+  readonly loaded: readonly LoadedModel[];
+  /** The trouble of the local Ollama by name, such as hung-runner; healthy: none. */
+  readonly ollamaKind: string;
+  /** It serves, but a node without this trouble would serve better. */
+  readonly unfit: boolean;
+}
+
+export interface LoadedModel {
+  readonly name: string;
+  /** First 16 hex digits of the digest of its weights. */
+  readonly weights: string;
+  /** 0: not told. */
+  readonly contextLength: number;
+  readonly sizeBytes: bigint;
+  /** It stays until it is unloaded. */
+  readonly forever: boolean;
 }
 
 export interface MemberUpdate {
@@ -247,6 +267,14 @@ export interface RosterRequest {
   readonly by: string;
   /** The sender itself leaves; otherwise a dead node is forgotten. */
   readonly leaving: boolean;
+  /** Process of the sender: when it leaves, its next process is not meant. 0 = an older agent, which does not say. */
+  readonly boot: bigint;
+}
+
+/** An operator takes the sudden loss of models on the active of this epoch for real. */
+export interface AcceptDeletes {
+  readonly epoch: bigint;
+  readonly by: string;
 }
 
 /** The holder took this node out of the roster, and it is gone: drop its row. */
@@ -265,6 +293,14 @@ export interface InventoryReply {
   readonly models: readonly Model[];
   /** Why the store cannot be served; empty: it can. */
   readonly refused: string;
+  /** Complete, verified blobs that no manifest names yet: a model is being downloaded. */
+  readonly loose: readonly LooseBlob[];
+}
+
+export interface LooseBlob {
+  /** SHA-256, 64 hex digits. */
+  readonly digest: string;
+  readonly sizeBytes: bigint;
 }
 
 export interface Model {
@@ -330,6 +366,9 @@ export const Envelope: MessageFns<Envelope> = {
         break;
       case "forgotten":
         Forgotten.encode(message.body.value, writer.uint32(90).fork()).join();
+        break;
+      case "acceptDeletes":
+        AcceptDeletes.encode(message.body.value, writer.uint32(98).fork()).join();
         break;
     }
     return writer;
@@ -434,6 +473,14 @@ export const Envelope: MessageFns<Envelope> = {
             }
 
             message.body = { $case: "forgotten", value: Forgotten.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.body = { $case: "acceptDeletes", value: AcceptDeletes.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -1040,6 +1087,10 @@ function createBaseNodeView(): NodeView {
     backoffMs: 0,
     wireMacs: [],
     wireAgeMs: 0,
+    deletionAlert: false,
+    loaded: [],
+    ollamaKind: "",
+    unfit: false,
   };
 }
 
@@ -1122,6 +1173,18 @@ export const NodeView: MessageFns<NodeView> = {
     }
     if (message.wireAgeMs !== 0) {
       writer.uint32(200).uint32(message.wireAgeMs);
+    }
+    if (message.deletionAlert !== false) {
+      writer.uint32(208).bool(message.deletionAlert);
+    }
+    for (const v of message.loaded) {
+      LoadedModel.encode(v!, writer.uint32(218).fork()).join();
+    }
+    if (message.ollamaKind !== "") {
+      writer.uint32(226).string(message.ollamaKind);
+    }
+    if (message.unfit !== false) {
+      writer.uint32(232).bool(message.unfit);
     }
     return writer;
   },
@@ -1337,6 +1400,131 @@ export const NodeView: MessageFns<NodeView> = {
             }
 
             message.wireAgeMs = reader.uint32();
+            continue;
+          }
+          case 26: {
+            if (tag !== 208) {
+              break;
+            }
+
+            message.deletionAlert = reader.bool();
+            continue;
+          }
+          case 27: {
+            if (tag !== 218) {
+              break;
+            }
+
+            message.loaded.push(LoadedModel.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 28: {
+            if (tag !== 226) {
+              break;
+            }
+
+            message.ollamaKind = reader.string();
+            continue;
+          }
+          case 29: {
+            if (tag !== 232) {
+              break;
+            }
+
+            message.unfit = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseLoadedModel(): LoadedModel {
+  return { name: "", weights: "", contextLength: 0, sizeBytes: 0n, forever: false };
+}
+
+export const LoadedModel: MessageFns<LoadedModel> = {
+  encode(message: LoadedModel, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.weights !== "") {
+      writer.uint32(18).string(message.weights);
+    }
+    if (message.contextLength !== 0) {
+      writer.uint32(24).uint32(message.contextLength);
+    }
+    if (message.sizeBytes !== 0n) {
+      if (BigInt.asUintN(64, message.sizeBytes) !== message.sizeBytes) {
+        throw new globalThis.Error("value provided for field message.sizeBytes of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.sizeBytes);
+    }
+    if (message.forever !== false) {
+      writer.uint32(40).bool(message.forever);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LoadedModel {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLoadedModel() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.weights = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.contextLength = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.sizeBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.forever = reader.bool();
             continue;
           }
         }
@@ -2453,7 +2641,7 @@ export const ForceClaim: MessageFns<ForceClaim> = {
 };
 
 function createBaseRosterRequest(): RosterRequest {
-  return { id: 0n, node: "", by: "", leaving: false };
+  return { id: 0n, node: "", by: "", leaving: false, boot: 0n };
 }
 
 export const RosterRequest: MessageFns<RosterRequest> = {
@@ -2472,6 +2660,12 @@ export const RosterRequest: MessageFns<RosterRequest> = {
     }
     if (message.leaving !== false) {
       writer.uint32(32).bool(message.leaving);
+    }
+    if (message.boot !== 0n) {
+      if (BigInt.asUintN(64, message.boot) !== message.boot) {
+        throw new globalThis.Error("value provided for field message.boot of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.boot);
     }
     return writer;
   },
@@ -2519,6 +2713,74 @@ export const RosterRequest: MessageFns<RosterRequest> = {
             }
 
             message.leaving = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.boot = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAcceptDeletes(): AcceptDeletes {
+  return { epoch: 0n, by: "" };
+}
+
+export const AcceptDeletes: MessageFns<AcceptDeletes> = {
+  encode(message: AcceptDeletes, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.epoch !== 0n) {
+      if (BigInt.asUintN(64, message.epoch) !== message.epoch) {
+        throw new globalThis.Error("value provided for field message.epoch of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.epoch);
+    }
+    if (message.by !== "") {
+      writer.uint32(18).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AcceptDeletes {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAcceptDeletes() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.epoch = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.by = reader.string();
             continue;
           }
         }
@@ -2630,7 +2892,7 @@ export const InventoryRequest: MessageFns<InventoryRequest> = {
 };
 
 function createBaseInventoryReply(): InventoryReply {
-  return { boot: 0n, epoch: 0n, version: 0n, models: [], refused: "" };
+  return { boot: 0n, epoch: 0n, version: 0n, models: [], refused: "", loose: [] };
 }
 
 export const InventoryReply: MessageFns<InventoryReply> = {
@@ -2658,6 +2920,9 @@ export const InventoryReply: MessageFns<InventoryReply> = {
     }
     if (message.refused !== "") {
       writer.uint32(42).string(message.refused);
+    }
+    for (const v of message.loose) {
+      LooseBlob.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -2713,6 +2978,74 @@ export const InventoryReply: MessageFns<InventoryReply> = {
             }
 
             message.refused = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.loose.push(LooseBlob.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseLooseBlob(): LooseBlob {
+  return { digest: "", sizeBytes: 0n };
+}
+
+export const LooseBlob: MessageFns<LooseBlob> = {
+  encode(message: LooseBlob, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.digest !== "") {
+      writer.uint32(10).string(message.digest);
+    }
+    if (message.sizeBytes !== 0n) {
+      if (BigInt.asUintN(64, message.sizeBytes) !== message.sizeBytes) {
+        throw new globalThis.Error("value provided for field message.sizeBytes of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.sizeBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LooseBlob {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLooseBlob() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.digest = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sizeBytes = reader.uint64() as bigint;
             continue;
           }
         }

@@ -25,7 +25,11 @@ const PLAN: ReplicationPlan = {
   modelsTotal: 1,
 };
 
-async function desk(models: readonly TestModel[], switches: ReplicationSwitches = { paused: false, bytesPerSecondMax: 0 }) {
+async function desk(
+  models: readonly TestModel[],
+  switches: ReplicationSwitches = { paused: false, bytesPerSecondMax: 0 },
+  pauseMsMax = 60_000,
+) {
   const root = freshRoot();
   for (const model of models) writeModel(root, model);
   const store = await open(root);
@@ -33,6 +37,7 @@ async function desk(models: readonly TestModel[], switches: ReplicationSwitches 
   const cluster = createCluster(['x', 'y']);
   const seen = { plans: [] as number[], removals: [] as number[], limits: [] as number[], saved: [] as ReplicationSwitches[], retries: 0 };
   const accepted: string[] = [];
+  let accept: () => void = () => undefined;
   const core = (): CoreState => ({
     ...cluster.get('y').state,
     own: store.inventory(),
@@ -65,17 +70,23 @@ async function desk(models: readonly TestModel[], switches: ReplicationSwitches 
     deletion: { follow: true, graceMs: 1000, maxPerPass: 3 },
     quarantineMs: 86_400_000,
     core: () => ({ state, monoMs: 0 }),
-    acceptDeletes: (by) => void accepted.push(by),
+    acceptDeletes: (by) => {
+      accepted.push(by);
+      accept();
+    },
     minuteOfDay: () => 0,
     log: () => undefined,
-    pause: (ms, signal) => wait(ms, undefined, { signal }),
+    pause: (ms, signal) => wait(Math.min(ms, pauseMsMax), undefined, { signal }),
   });
   onTestFinished(() => it.close());
   const client = await serve({ replication: it.handlers } as unknown as ControlHandlers);
   const setState = (next: Partial<CoreState>) => {
     state = { ...core(), ...next };
   };
-  return { root, store, seen, accepted, desk: it, client, setState };
+  const onAccept = (act: () => void) => {
+    accept = act;
+  };
+  return { root, store, seen, accepted, desk: it, client, setState, onAccept };
 }
 
 async function serve(handlers: ControlHandlers) {
@@ -142,8 +153,17 @@ describe('the desk', () => {
     const { deletions } = createCluster(['x']).get('x').state;
     it.setState({ deletions: { ...deletions, alert: { lost: 9, of: 10, at: 0 } } });
     expect((await it.client.state()).alert).toContain('lost 9 of 10 models');
-    expect(await it.client.order('accept-deletes')).toMatchObject({ outcome: 'done' });
+    it.onAccept(() => it.setState({}));
+    expect(await it.client.order('accept-deletes')).toMatchObject({ outcome: 'done', text: expect.stringContaining('accepted on y;') });
     expect(it.accepted).toEqual(['ann']);
+  });
+
+  it('says which node did not confirm that a loss is accepted, after asking it again', async () => {
+    const it = await desk([], undefined, 1);
+    const { deletions } = createCluster(['x']).get('x').state;
+    it.setState({ deletions: { ...deletions, alert: { lost: 9, of: 10, at: 0 } } });
+    expect(await it.client.order('accept-deletes')).toMatchObject({ outcome: 'incomplete', text: 'y did not confirm' });
+    expect(it.accepted.length).toBeGreaterThan(1);
   });
 
   it('refuses an order it does not know', async () => {

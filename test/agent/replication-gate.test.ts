@@ -65,6 +65,17 @@ describe('the gate before the replicator', () => {
     expect(gate.pass(both)).toBe(both);
   });
 
+  it('lets blobs ahead of their model pass only while everything passes', () => {
+    const ahead = [{ digest: 'ab'.repeat(32), sizeBytes: 1, sources: ['gpu1'] }];
+    const plan = { ...both, ahead };
+    const gate = createGate({ window: parseWindow('22:00-06:00'), paused: false, minuteOfDay: () => at('12:00') });
+    expect(gate.pass(plan)?.ahead).toEqual([]);
+    gate.openOnce();
+    expect(gate.pass(plan)?.ahead).toBe(ahead);
+    gate.pause(true);
+    expect(gate.pass(plan)?.ahead).toEqual([]);
+  });
+
   it('opens once on order, until nothing is behind', () => {
     const gate = createGate({ window: parseWindow('22:00-06:00'), paused: false, minuteOfDay: () => at('12:00') });
     gate.openOnce();

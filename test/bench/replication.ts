@@ -1,6 +1,6 @@
 // `make bench-replication`: copies a blob, and a model of many small blobs, from one network namespace to another, against rsync in the same run,
 // then to four standbys at once over slow links. Asserts nothing: it prints a table with the targets, and writes JSON. Needs root.
-// Environment: RUNS (5), SIZE_MIB (2048), BLOBS (2000), FANOUT_MIB (512), REPORT (FILE).
+// Environment: RUNS (5), SIZE_MIB (2048), BLOBS (2000), FANOUT_MIB (512), LINK_MBIT (500, of each host in the fan-out), REPORT (FILE).
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createAuthority } from '../contract/transfer/certs.ts';
@@ -11,9 +11,14 @@ import { printTable, reportOf, type Sample } from './replication/report.ts';
 
 const MIB = 1024 * 1024;
 const STANDBYS = 4;
-const LINK_BITS = 500e6;
 
-type Plan = { readonly runs: number; readonly sizeMiB: number; readonly blobs: number; readonly fanoutMiB: number };
+type Plan = {
+  readonly runs: number;
+  readonly sizeMiB: number;
+  readonly blobs: number;
+  readonly fanoutMiB: number;
+  readonly linkMbit: number;
+};
 
 function numberOf(name: string, fallback: number): number {
   const number = Number(process.env[name] || fallback);
@@ -69,7 +74,7 @@ async function fanouts(plan: Plan): Promise<readonly (readonly [one: number, fou
   using hosts = await buildHosts(1 + STANDBYS);
   const members = await membersOf(hosts);
   const large = makeLarge(join(hosts.dir, 'large'), plan.fanoutMiB);
-  for (const { host } of members) await shape(hosts.id, host, LINK_BITS);
+  for (const { host } of members) await shape(hosts.id, host, plan.linkMbit * 1e6);
   mkdirSync(join(hosts.dir, 'to'), { recursive: true });
   const times: (readonly [number, number])[] = [];
   for (let run = 1; run <= plan.runs; run += 1) {
@@ -89,6 +94,7 @@ const plan: Plan = {
   sizeMiB: numberOf('SIZE_MIB', 2048),
   blobs: numberOf('BLOBS', 2000),
   fanoutMiB: numberOf('FANOUT_MIB', 512),
+  linkMbit: numberOf('LINK_MBIT', 500),
 };
 const samples = await pairs(plan);
 const times = await fanouts(plan);

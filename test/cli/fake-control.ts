@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
 import {
+  type AlertsReply,
   type CommandReply,
   type ControlServer,
   ControlService,
@@ -14,6 +15,7 @@ import {
   type ReplicationReply,
   type StatusReply,
   type SwitchoverCommand,
+  type TestAlertReply,
   type VerifyReply,
 } from '../../src/gen/control.ts';
 
@@ -33,6 +35,9 @@ export type Answers = {
   replicationOrder: CommandReply | Failure;
   verify: VerifyReply | Failure;
   restore: CommandReply | Failure;
+  alerts: AlertsReply | Failure;
+  testAlert: TestAlertReply | Failure;
+  logLevel: CommandReply | Failure;
 };
 
 /** A failing call. */
@@ -109,6 +114,9 @@ function serviceOf(fake: Pick<FakeControl, 'answers' | 'switchovers' | 'calls' |
     replicationOrder: handler('replicationOrder'),
     verify: handler('verify'),
     restore: handler('restore'),
+    alerts: handler('alerts'),
+    testAlert: handler('testAlert'),
+    logLevel: handler('logLevel'),
   };
 }
 
@@ -149,6 +157,8 @@ export function rowOf(node: string, more: Partial<NodeRow> = {}): NodeRow {
     version: '0.1.0',
     ollamaVersion: '0.13.0',
     backoffMs: 0,
+    ollamaKind: 'healthy',
+    loaded: [],
     ...more,
   };
 }
@@ -171,6 +181,8 @@ export function statusReply(more: Partial<StatusReply> = {}): StatusReply {
     lockDelayWhy: 'nft',
     keepalived: { state: 'FAULT', running: true, priority: 3, sinceMs: 4100n, differs: '' },
     loopLateP99Ms: 0.6,
+    health: [],
+    hotMissing: [],
     vip: '10.77.0.100',
     vipOwner: 'gpu1',
     vipOwnerMac: '52:54:00:aa:01:01',
@@ -307,5 +319,8 @@ export function healthyAnswers(): Answers {
     replicationOrder: done('copying goes on'),
     verify: { id: 3, phase: 'done', models: 2, blobs: 9, blobsDone: 9, bytes: 6_000_000_000n, bytesDone: 6_000_000_000n, bad: [] },
     restore: done('qwen3:0.6b is back, every blob verified'),
+    alerts: { asked: 'gpu2', sender: 'gpu1', alerts: [], channels: [] },
+    testAlert: { results: [] },
+    logLevel: done('the level is debug'),
   };
 }

@@ -141,3 +141,43 @@ describe('--host', () => {
     expect(ran).toMatchObject({ code: 4, err: expect.stringContaining('/nonexistent.crt\nTry: name the file with --cert') });
   });
 });
+
+describe('changing the CA', () => {
+  const dir = join(directory, 'changing');
+  const node = join(directory, 'changing-gpu1');
+  const certificates = (path: string) => (readFileSync(path, 'utf8').match(/BEGIN CERTIFICATE/g) ?? []).length;
+  const rotate = (step: string) => agentctl(['pki', 'rotate', '--dir', dir, '--step', step]);
+  const issue = (...more: string[]) => agentctl(['pki', 'issue', '--dir', dir, '--node', 'gpu1', '--out', node, ...more]);
+  const signedBy = (cert: X509Certificate, ca: Buffer) => cert.verify(new X509Certificate(ca).publicKey);
+
+  test('takes three steps, in this order only; certificates of the step before are trusted in every one', async () => {
+    await agentctl(['pki', 'init', '--cluster', 'lab', '--dir', dir]);
+    await issue();
+    const old = new X509Certificate(read(node, 'node.crt'));
+    const first = read(dir, 'ca.crt');
+    for (const early of ['switch', 'finish'])
+      expect(await rotate(early)).toMatchObject({ code: 1, err: expect.stringContaining('begin, switch, finish') });
+
+    expect(await rotate('begin')).toMatchObject({ code: 0, out: expect.stringContaining('--step switch') });
+    expect(certificates(join(dir, 'ca.crt'))).toBe(2);
+    expect(await rotate('begin')).toMatchObject({ code: 1, err: expect.stringContaining('under way') });
+    // Both are trusted, the old one signs.
+    expect(await issue('--renew')).toMatchObject({ code: 0, err: '' });
+    expect(signedBy(new X509Certificate(read(node, 'node.crt')), first)).toBe(true);
+
+    expect(await rotate('switch')).toMatchObject({ code: 0, out: expect.stringContaining('--renew') });
+    expect(await issue()).toMatchObject({ code: 1, err: expect.stringContaining('--renew') });
+    expect(await issue('--renew')).toMatchObject({ code: 0, err: '' });
+    const renewed = new X509Certificate(read(node, 'node.crt'));
+    expect(signedBy(renewed, first)).toBe(false);
+    expect(signedBy(renewed, read(dir, 'ca.crt'))).toBe(true);
+    expect(certificates(join(node, 'ca.crt'))).toBe(2);
+    expect(statSync(join(node, 'node.key')).mode & 0o777).toBe(0o600);
+
+    expect(await rotate('finish')).toMatchObject({ code: 0, err: '' });
+    expect(certificates(join(dir, 'ca.crt'))).toBe(1);
+    expect(signedBy(renewed, read(dir, 'ca.crt'))).toBe(true);
+    expect(signedBy(old, read(dir, 'ca.crt'))).toBe(false);
+    expect(await rotate('begin')).toMatchObject({ code: 0 });
+  });
+});

@@ -67,3 +67,14 @@ test('the Redis password is an HMAC of the cluster name under the secret', () =>
   expect(redisPassword(good, 'lab')).toBe(createHmac('sha256', good).update('redis:lab').digest('hex'));
   expect(redisPassword(good, 'lab')).not.toBe(redisPassword(good, 'lab2'));
 });
+
+test('where the file is missing, the systemd credential of its name is read under the same rules', () => {
+  const credentials = join(directory, 'credentials');
+  mkdirSync(credentials);
+  writeFileSync(join(credentials, 'secret'), `${good}\n`, { mode: 0o400 });
+  const env = { CREDENTIALS_DIRECTORY: credentials };
+  expect(readSecret('/etc/nowhere/secret', { env })).toBe(good);
+  expect(() => readSecret('/etc/nowhere/other', { env })).toThrow('there is no secret file');
+  const own = fileOf('preferred', `${good}-of-the-file`, 0o600);
+  expect(readSecret(own, { env: { CREDENTIALS_DIRECTORY: directory } })).toBe(`${good}-of-the-file`);
+});

@@ -1,5 +1,6 @@
 // Deletions through the whole core: three nodes, one active, what its inventory says over time.
 import { describe, expect, it } from 'vitest';
+import { alertedNodes } from '../../src/core/removals.ts';
 import { createCluster, inventory } from './cluster.ts';
 
 const GRACE = 20_000;
@@ -55,9 +56,17 @@ describe('deletions in a cluster', () => {
     run(2 * GRACE);
     expect(standbys.map(removals)).toEqual([[], []]);
     expect(cluster.get(first).log.filter((line) => line.endsWith(' replication_source_shrank'))).toHaveLength(1);
-    cluster.put(first, { k: 'acceptDeletes', by: 'ann' });
+    // Word about another holder's time says nothing of this one (S4).
+    const { epoch } = cluster.get(active).state.holder;
+    cluster.put(second, { k: 'peer', from: first, msg: { k: 'acceptDeletes', epoch: epoch - 1, by: 'ann' } });
     run(1000);
-    expect([removals(first).length, removals(second)]).toEqual([3, []]);
+    expect(removals(second)).toEqual([]);
+    expect(alertedNodes(cluster.get(active).state)).toEqual([...standbys].sort());
+    // On whatever node it is said: here on the active, which has no alert itself.
+    cluster.put(active, { k: 'acceptDeletes', by: 'ann' });
+    run(1000);
+    expect([removals(first).length, removals(second).length, removals(active).length]).toEqual([3, 3, 0]);
+    expect(alertedNodes(cluster.get(active).state)).toEqual([]);
   });
 
   it('are not followed where the configuration does not say so', () => {

@@ -26,6 +26,17 @@ describe('the roster', () => {
     expect(cluster.meta().roster).toEqual(abc);
   });
 
+  it('keeps a node that was started again before its earlier wish to leave arrived', () => {
+    const cluster = settled();
+    const { boot } = cluster.get('c').state.config.self;
+    cluster.kill('c');
+    cluster.revive('c');
+    cluster.run(cluster.now() + 3000);
+    cluster.put('a', { k: 'peer', from: 'c', msg: { k: 'rosterRequest', id: 1, node: 'c', by: 'ann', leaving: true, boot } });
+    cluster.run(cluster.now() + 3000);
+    expect(cluster.meta().roster).toEqual(abc);
+  });
+
   it('keeps a node that nobody could replace', () => {
     const cluster = settled((node) => ({ ...aFirst(node), nofailover: node !== 'a' }));
     const id = cluster.order('a', { k: 'leave', by: 'ann' });

@@ -1,6 +1,7 @@
 // A store's life in a real cluster: models arrive, a deletion follows and is taken back, rot on the active is repaired from a standby, and a
 // wiped active takes nothing with it.
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -36,6 +37,24 @@ const has = (host: Host, name: string) => existsSync(manifestFile(host, pathOf(n
 test('models of the active arrive on every standby, verified', async () => {
   await until('every model on every standby', () => standbys.every((host) => names.every((name) => has(host, name))));
   for (const host of standbys) for (const name of names) expect(await isVerified(host, pathOf(name))).toBe(true);
+});
+
+test('a blob of a model that the active still downloads waits on the standbys, and the model follows its manifest', async () => {
+  const elsewhere = mkdtempSync(join(tmpdir(), 'e2e-download-'));
+  writeModel(elsewhere, 'late', { seed: 'late' });
+  const source = join(elsewhere, 'blobs');
+  const [largest, ...rest] = readdirSync(source).sort((a, b) => statSync(join(source, b)).size - statSync(join(source, a)).size);
+  if (largest === undefined) throw new Error('blobs');
+  const place = (name: string) => cpSync(join(source, name), join(storeOf(active), 'blobs', name));
+  place(largest);
+  const held = (host: Host) => existsSync(join(storeOf(host), '.agent-stage', `${largest}.held`));
+  await until('the blob held by every standby', () => standbys.every(held));
+  for (const host of standbys) expect(existsSync(join(storeOf(host), 'blobs', largest))).toBe(false);
+  rest.forEach(place);
+  cpSync(join(elsewhere, 'manifests'), join(storeOf(active), 'manifests'), { recursive: true });
+  rmSync(elsewhere, { recursive: true });
+  await until('the model on every standby', () => standbys.every((host) => has(host, 'late')));
+  for (const host of standbys) expect([await isVerified(host, pathOf('late')), held(host)]).toEqual([true, false]);
 });
 
 test('a deletion follows after the grace time, is kept, and comes back by restore', async () => {
@@ -75,4 +94,14 @@ test('an active that lost everything takes nothing with it, and the alert says w
   await delay(3000);
   for (const host of standbys) for (const name of ['beta', 'gamma', 'delta']) expect(has(host, name)).toBe(true);
   expect(readdirSync(join(storeOf(active), 'blobs')).length).toBeGreaterThan(0);
+});
+
+test('the loss accepted on one node is accepted on every standby that waits for it', async () => {
+  const ran = await active.agentctl(['replication', 'accept-deletes']);
+  expect(ran.code, ran.stdout + ran.stderr).toBe(0);
+  for (const host of standbys) expect(ran.stdout).toContain(host.name);
+  await until('no alert any more', async () => {
+    const told = await Promise.all(standbys.map((host) => host.agentctl(['replication', 'status', '--json'])));
+    return told.every(({ json }) => (json as { alert: string }).alert === '');
+  });
 });

@@ -22,7 +22,7 @@ export class RunnerRefusal extends Error {}
 export function renderChat(model: Model, messages: readonly Message[], think: boolean | undefined): Rendered {
   const images = messages.reduce((sum, message) => sum + message.images, 0);
   const gguf = header(model);
-  if (gguf?.values.get('fake.native') === true) return renderNative(messages, images, gguf.values.get('fake.thinking') === true, think);
+  if (gguf?.values.get('fake.native') === true) return renderNative(messages, images, gguf, think);
   const all =
     model.system !== '' && messages[0]?.role !== 'system' ? [{ role: 'system', content: model.system, images: 0 }, ...messages] : messages;
   if (model.template.includes('.Response')) return { prompt: renderResponse(model, messages), echo: '', thinking: false, images };
@@ -38,11 +38,16 @@ export function renderPrompt(model: Model, ask: { prompt: string; raw: boolean; 
   return renderChat(model, [{ role: 'user', content: ask.prompt, images: ask.images }], ask.think);
 }
 
-function renderNative(messages: readonly Message[], images: number, thinks: boolean, think: boolean | undefined): Rendered {
+function renderNative(messages: readonly Message[], images: number, gguf: Gguf, think: boolean | undefined): Rendered {
+  const thinks = gguf.values.get('fake.thinking') === true;
+  // Some versions of the runner do so.
+  const refusesPrefill = gguf.values.get('fake.refuses_prefill') === true;
   const last = messages.at(-1);
   const prefill = last?.role === 'assistant' ? last.content : '';
   if (prefill !== '' && messages.at(-2)?.role === 'assistant')
     throw new RunnerRefusal(runnerError('Cannot have 2 or more assistant messages at the end of the list.'));
+  if (prefill !== '' && refusesPrefill && think !== false)
+    throw new RunnerRefusal(runnerError('Assistant response prefill is incompatible with enable_thinking.'));
   const turns = messages
     .slice(0, prefill === '' ? undefined : -1)
     .map((m) => `[[${m.role.toUpperCase()}]] ${m.content} [[/${m.role.toUpperCase()}]]`);

@@ -18,6 +18,8 @@ export async function startChild(options: {
   readonly loadMs: number;
   /** How long it outlives a killed server, ms; 0 = for ever, as the real one does. */
   readonly orphanMs: number;
+  /** It ends with status 1 where it would be ready. */
+  readonly failsLoad: boolean;
 }): Promise<{ readonly child: Child; readonly ready: Promise<Loaded> }> {
   const port = await freePort();
   source ??= readFileSync(new URL('./llama-server.ts', import.meta.url), 'utf8');
@@ -25,7 +27,7 @@ export async function startChild(options: {
   const process_ = spawn(process.execPath, ['--max-semi-space-size=1', '--input-type=module', '-', ...args], {
     argv0: 'llama-server',
     stdio: ['pipe', 'pipe', 'ignore', 'pipe'],
-    env: { FAKE_LOAD_MS: String(options.loadMs), FAKE_ORPHAN_MS: String(options.orphanMs) },
+    env: { FAKE_LOAD_MS: String(options.loadMs), FAKE_ORPHAN_MS: String(options.orphanMs), FAKE_LOAD_FAILS: options.failsLoad ? '1' : '' },
   });
   process_.stdin?.on('error', () => undefined);
   process_.stdin?.end(source);
@@ -73,11 +75,19 @@ export function ping(child: Child, timeoutMs: number): Promise<boolean> {
 /** Yields once for each token; returns true when all came, false when the runner died before. Stops with the signal. */
 export async function* tokensFrom(
   child: Child,
-  ask: { readonly tokens: number; readonly firstMs: number; readonly gapMs: number; readonly signal: AbortSignal },
+  ask: {
+    readonly tokens: number;
+    readonly firstMs: number;
+    readonly gapMs: number;
+    /** The runner falls silent after so many; null = it does not. */
+    readonly stallAfter: number | null;
+    readonly signal: AbortSignal;
+  },
 ): AsyncGenerator<void, boolean> {
   const socket = connect({ port: child.port, host: '127.0.0.1', signal: ask.signal, noDelay: true });
   socket.on('error', () => undefined);
-  socket.write(`GET /completion?tokens=${ask.tokens}&firstMs=${ask.firstMs}&gapMs=${ask.gapMs} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  const stall = ask.stallAfter === null ? '' : `&stallAfter=${ask.stallAfter}`;
+  socket.write(`GET /completion?tokens=${ask.tokens}&firstMs=${ask.firstMs}&gapMs=${ask.gapMs}${stall} HTTP/1.1\r\nHost: x\r\n\r\n`);
   let head = '';
   let got = 0;
   try {

@@ -78,7 +78,18 @@ export function layersOf(manifest: Manifest): readonly Layer[] {
   return [...manifest.layers, manifest.config];
 }
 
+const vanishing = new Map<string, number>();
+
+/** Makes the next `times` listings of a store fail, as when a manifest vanishes between the two looks of one listing. */
+export function failListings(store: string, times: number): void {
+  vanishing.set(store, times);
+}
+
 function manifestFiles(store: string): { file: string; name: Name | null }[] {
+  const failing = vanishing.get(store) ?? 0;
+  vanishing.set(store, Math.max(0, failing - 1));
+  if (failing > 0)
+    throw new StoreError(`stat ${join(store, 'manifests/registry.ollama.ai/library/gone/latest')}: no such file or directory`);
   const root = join(store, 'manifests');
   const found: { file: string; name: Name | null }[] = [];
   for (const host of folders(root))

@@ -108,6 +108,7 @@ async function planParts(wish: BlobWish, target: string): Promise<Part[]> {
 async function fetchParts(wish: BlobWish, target: string, parts: readonly Part[], total: number): Promise<void> {
   const direct = await directUrl(wish.url, wish.signal);
   const partial = `${target}-partial`;
+  let noSpace = false;
   const file = await open(partial, existsSync(partial) ? 'r+' : 'w+', 0o644);
   const stop = new AbortController();
   const signal = AbortSignal.any([wish.signal, stop.signal]);
@@ -122,9 +123,11 @@ async function fetchParts(wish: BlobWish, target: string, parts: readonly Part[]
       throw error;
     });
   } catch (error) {
+    noSpace = error instanceof PullError && error.message.endsWith('no space left on device');
     throw error instanceof PullError ? error : new PullError(wish.signal.aborted ? 'context canceled' : goFsError('write', partial, error));
   } finally {
-    for (const part of parts) savePart(target, part);
+    // A full disk leaves the progress files empty; every later pull then fails with EOF until they are gone.
+    for (const part of parts) noSpace ? writeFileSync(partFile(target, part), '') : savePart(target, part);
     await file.close();
   }
 }

@@ -53,6 +53,21 @@ export function json(x: Exchange, status: number, value: unknown): void {
   reply(x, status, TYPE.gin, goJson(value));
 }
 
+/** What Go's server holds back before it knows the length. */
+const HELD_BYTES = 2048;
+
+/** The same, with a body too long for that in one chunk. */
+export function longJson(x: Exchange, status: number, value: unknown): void {
+  const text = goJson(value);
+  if (Buffer.byteLength(text) <= HELD_BYTES) {
+    reply(x, status, TYPE.gin, text);
+    return;
+  }
+  const out = stream(x, status, TYPE.gin);
+  out.send(text);
+  out.end();
+}
+
 /** A status and nothing else; `closing` announces the end of the connection. */
 export function empty(x: Exchange, status: number, closing = false): void {
   head(x, status, [], [['Content-Length', '0'], ...(closing ? [['Connection', 'close'] as const] : [])]);

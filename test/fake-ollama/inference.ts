@@ -5,6 +5,7 @@ import type { Faults } from './faults.ts';
 import type { Model } from './models.ts';
 import type { FakeOptions } from './options.ts';
 import { Refused, type Runner, type Scheduler } from './scheduler.ts';
+import type { ToolCall } from './tools.ts';
 
 /** What to generate. */
 export type Generation = {
@@ -17,9 +18,12 @@ export type Generation = {
   readonly raw: boolean;
   readonly numPredict: number | undefined;
   readonly numCtx: number | undefined;
+  readonly runnerOptions: string;
   readonly keepAliveMs: number | undefined;
   /** Set when `format` cannot be used. */
   readonly badFormat: string | null;
+  /** What it calls instead of speaking; null = nothing. */
+  readonly tool: ToolCall | null;
   readonly signal: AbortSignal;
 };
 
@@ -36,6 +40,7 @@ export type Metrics = {
 /** What happens. `refused` before a runner was there is plain JSON, `failed` came from the runner and follows the form of the stream. */
 export type Event =
   | { readonly k: 'token'; readonly text: string; readonly thinking: boolean }
+  | { readonly k: 'tool'; readonly call: ToolCall }
   | { readonly k: 'done'; readonly reason: 'stop' | 'length'; readonly context: readonly number[] | null; readonly metrics: Metrics }
   | { readonly k: 'refused'; readonly status: number; readonly text: string }
   | { readonly k: 'failed'; readonly status: number; readonly text: string }
@@ -53,6 +58,8 @@ export type Engine = {
 
 /** The text of a runner that died. */
 const DIED = 'an error was encountered while running the model: unexpected EOF';
+/** The text of a device whose memory did not suffice. */
+const OUT_OF_MEMORY = 'an error was encountered while running the model: CUDA error: out of memory';
 const REPEAT_LIMIT = 30;
 
 /** Runs one generation. Ends after `done`, `refused`, `failed` or `cut`; without them the stream just ends. */
@@ -104,8 +111,9 @@ async function* speak(engine: Engine, ask: Generation, runner: Runner, startNs: 
   const evalNs = process.hrtime.bigint();
   const tokens = tokensFrom(runner.child, {
     tokens: loopFrom === null ? Math.min(limit, words.length + 1) : limit,
-    firstMs: faults.firstTokenMs ?? engine.options.firstTokenMs,
-    gapMs: faults.tokenMs ?? engine.options.tokenMs,
+    firstMs: (faults.firstTokenMs ?? engine.options.firstTokenMs) * runner.slowness,
+    gapMs: (faults.tokenMs ?? engine.options.tokenMs) * runner.slowness,
+    stallAfter: faults.runnerStallAfterTokens !== null && engine.useFault() ? faults.runnerStallAfterTokens : null,
     signal: ask.signal,
   });
   let firstNs = evalNs;
@@ -114,7 +122,7 @@ async function* speak(engine: Engine, ask: Generation, runner: Runner, startNs: 
     if (ask.signal.aborted) return;
     const broken = breakAt(engine, said.length);
     if (broken !== null) {
-      yield* obey(broken, ask.signal);
+      yield* obey(broken, engine, runner, ask.signal);
       await tokens.return(false);
       return;
     }
@@ -124,6 +132,12 @@ async function* speak(engine: Engine, ask: Generation, runner: Runner, startNs: 
       return;
     }
     if (said.length === 0) firstNs = process.hrtime.bigint();
+    if (ask.tool !== null) {
+      yield { k: 'tool', call: ask.tool };
+      await tokens.return(true);
+      yield done(ask, [''], 'stop', { startNs, loadNs, evalNs, firstNs });
+      return;
+    }
     const word = wordAt(words, loopFrom, said.length);
     if (word === null) {
       await tokens.return(true);
@@ -148,7 +162,7 @@ function wordAt(words: readonly string[], loopFrom: number | null, index: number
   return loopFrom === null ? null : (words[from + ((index - from) % (words.length - from))] ?? null);
 }
 
-type Break = 'fail' | 'stall' | 'cut' | 'silent';
+type Break = 'fail' | 'stall' | 'cut' | 'silent' | 'crash' | 'oom';
 
 function breakAt(engine: Engine, said: number): Break | null {
   const faults = engine.faults();
@@ -157,13 +171,21 @@ function breakAt(engine: Engine, said: number): Break | null {
     ['stall', faults.stallAfterTokens],
     ['cut', faults.cutAfterTokens],
     ['silent', faults.silentEndAfterTokens],
+    ['crash', faults.crashAfterTokens],
+    ['oom', faults.oomAfterTokens],
   ];
   const hit = due.find(([, after]) => after !== null && said >= after);
   return hit !== undefined && engine.useFault() ? hit[0] : null;
 }
 
-async function* obey(fault: Break, signal: AbortSignal): AsyncGenerator<Event> {
-  if (fault === 'fail') yield { k: 'failed', status: 500, text: DIED };
+async function* obey(fault: Break, engine: Engine, runner: Runner, signal: AbortSignal): AsyncGenerator<Event> {
+  if (fault === 'crash') {
+    runner.child.kill();
+    await runner.child.exited;
+  }
+  if (fault === 'oom') engine.scheduler.expireAll();
+  if (fault === 'oom') yield { k: 'failed', status: 500, text: OUT_OF_MEMORY };
+  else if (fault === 'fail' || fault === 'crash') yield { k: 'failed', status: 500, text: DIED };
   else if (fault === 'cut') yield { k: 'cut' };
   else if (fault === 'stall' && !signal.aborted)
     await new Promise<void>((settle) => signal.addEventListener('abort', () => settle(), { once: true }));

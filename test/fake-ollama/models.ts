@@ -1,9 +1,9 @@
-// What Ollama knows of a model: capabilities and details, with its two caches by manifest digest and the way they are poisoned.
+// What Ollama knows of a model: capabilities and details, with its two caches (by name and manifest digest) and the way they are poisoned.
 import { closeSync, openSync } from 'node:fs';
 import { blobPath, blobSize, layersOf, listModels, readBlob, type StoredModel } from './disk.ts';
 import { type Gguf, GgufError, readGguf } from './gguf.ts';
 import { goTime } from './go.ts';
-import { shortName } from './names.ts';
+import { fullName, shortName } from './names.ts';
 
 /** A model ready to be scheduled. Texts are '' where the layer is absent. */
 export type Model = {
@@ -30,24 +30,27 @@ export interface Models {
   get(stored: StoredModel): Model | Refusal | null;
   /** Details from the config blob, as /api/ps and /api/show give them. */
   details(stored: StoredModel): Details;
+  /** Puts a model into the cache as if its weights had been missing at first sight. */
+  poison(stored: StoredModel): void;
 }
 
-type Row = { readonly details: Details; readonly capabilities: readonly string[] };
+type Row = { readonly digest: string; readonly details: Details; readonly capabilities: readonly string[] };
 
 const SMALL = ['template', 'system', 'params', 'license', 'messages', 'prompt'];
 
 /** Starts with empty caches, like a restarted server. */
 export function createModels(store: string): Models {
+  // One entry for each name, good as long as the manifest has the digest it was made from.
   const listed = new Map<string, Row>();
   const usable = new Map<string, Model>();
 
   function row(stored: StoredModel): Row | null {
-    const known = listed.get(stored.digest);
-    if (known !== undefined) return known;
+    const known = listed.get(fullName(stored.name));
+    if (known?.digest === stored.digest) return known;
     const small = [stored.manifest.config, ...layersOfKind(stored, 'template')];
     if (small.some((layer) => blobSize(store, layer.digest) < 0)) return null;
     const fresh = freshRow(store, stored);
-    listed.set(stored.digest, fresh);
+    listed.set(fullName(stored.name), fresh);
     return fresh;
   }
 
@@ -60,15 +63,20 @@ export function createModels(store: string): Models {
           return found === null ? [] : [tagOf(stored, found)];
         }),
     get(stored) {
-      const known = usable.get(stored.digest);
-      if (known !== undefined) return known;
+      const known = usable.get(fullName(stored.name));
+      if (known?.stored.digest === stored.digest) return known;
       const small = [stored.manifest.config, ...SMALL.flatMap((kind) => layersOfKind(stored, kind))];
       if (small.some((layer) => blobSize(store, layer.digest) < 0)) return null;
       const fresh = freshModel(store, stored);
-      if (!('status' in fresh)) usable.set(stored.digest, fresh);
+      if (!('status' in fresh)) usable.set(fullName(stored.name), fresh);
       return fresh;
     },
     details: (stored) => detailsOf(store, stored),
+    poison(stored) {
+      const whole = freshModel(store, stored);
+      if ('status' in whole) return;
+      usable.set(fullName(stored.name), { ...whole, capabilities: capabilitiesOf(store, stored, null) });
+    },
   };
 }
 
@@ -86,6 +94,18 @@ export function weightsHeader(path: string): Gguf | 'absent' | string {
     if (!(error instanceof GgufError)) return 'absent';
     return error.message;
   }
+}
+
+/** The context length that a model was trained for; undefined when its header does not say, or cannot be read. */
+export function trainedContext(weights: string): number | undefined {
+  const header = weightsHeader(weights);
+  return typeof header === 'string' ? undefined : architectureValue(header, 'context_length');
+}
+
+/** Dimensions of the model's embeddings; 0 when its header does not say. */
+export function embeddingLength(weights: string): number {
+  const header = weightsHeader(weights);
+  return typeof header === 'string' ? 0 : (architectureValue(header, 'embedding_length') ?? 0);
 }
 
 /** The config blob as an object; empty when missing or broken. */
@@ -132,7 +152,7 @@ function freshRow(store: string, stored: StoredModel): Row {
     ...(context === undefined ? {} : { context_length: context }),
     ...(embedding === undefined ? {} : { embedding_length: embedding }),
   };
-  return { details, capabilities: capabilitiesOf(store, stored, gguf) };
+  return { digest: stored.digest, details, capabilities: capabilitiesOf(store, stored, gguf) };
 }
 
 function detailsOf(store: string, stored: StoredModel): Details {

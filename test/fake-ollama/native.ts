@@ -6,8 +6,9 @@ import { type Engine, type Event, generate } from './inference.ts';
 import type { Model, Models } from './models.ts';
 import { fullName } from './names.ts';
 import { keepAliveOf } from './options.ts';
-import { badFormat, type Fields, fieldsOf, findModel, imagesOf, optionsOf, textOf } from './request.ts';
+import { type AskedOptions, badFormat, type Fields, fieldsOf, findModel, imagesOf, optionsOf, textOf } from './request.ts';
 import { Refused } from './scheduler.ts';
+import { type ToolCall, toolCallFor } from './tools.ts';
 
 /** What the inference routes need. */
 export type Inference = Engine & { readonly models: Models };
@@ -110,7 +111,8 @@ async function loadOrUnload(x: Exchange, engine: Inference, route: Route, plan: 
   const options = optionsOf(plan.fields.options);
   if (typeof options === 'string') return refuse(x, 500, options);
   try {
-    const want = { model: plan.model, asked: plan.asked, numCtx: options.numCtx, keepAliveMs, signal: x.signal };
+    const { numCtx, runnerOptions } = options;
+    const want = { model: plan.model, asked: plan.asked, numCtx, runnerOptions, keepAliveMs, signal: x.signal };
     engine.scheduler.release(await engine.scheduler.acquire(want));
     json(x, 200, { ...envelope(route, plan.asked, '', {}), done: true, done_reason: 'load' });
   } catch (error) {
@@ -125,7 +127,7 @@ async function answer(x: Exchange, engine: Inference, route: Route, plan: Plan):
   if (typeof options === 'string') return refuse(x, 500, options);
   const rendered = render(route, plan);
   if (typeof rendered === 'string') return refuse(x, 400, rendered);
-  if (fields._debug_render_only === true) return debug(x, engine, route, plan, rendered, options.numCtx);
+  if (fields._debug_render_only === true) return debug(x, engine, route, plan, rendered, options);
   const events = generate(engine, {
     model: plan.model,
     asked: plan.asked,
@@ -135,6 +137,7 @@ async function answer(x: Exchange, engine: Inference, route: Route, plan: Plan):
     ...options,
     keepAliveMs: keepAliveOf(fields.keep_alive),
     badFormat: badFormat(fields.format),
+    tool: route === 'chat' ? toolCallFor(fields.tools, plan.messages.at(-1)?.role ?? '') : null,
     signal: x.signal,
   });
   if (fields.stream === false) await whole(x, route, plan.asked, events);
@@ -159,9 +162,16 @@ async function debug(
   route: Route,
   plan: Plan,
   rendered: Rendered,
-  numCtx: number | undefined,
+  { numCtx, runnerOptions }: AskedOptions,
 ): Promise<void> {
-  const want = { model: plan.model, asked: plan.asked, numCtx, keepAliveMs: keepAliveOf(plan.fields.keep_alive), signal: x.signal };
+  const want = {
+    model: plan.model,
+    asked: plan.asked,
+    numCtx,
+    runnerOptions,
+    keepAliveMs: keepAliveOf(plan.fields.keep_alive),
+    signal: x.signal,
+  };
   engine.scheduler.release(await engine.scheduler.acquire(want));
   const info = { rendered_template: rendered.prompt, ...(rendered.images > 0 ? { image_count: rendered.images } : {}) };
   const base = envelope(route, plan.asked, '', {});
@@ -169,7 +179,7 @@ async function debug(
 }
 
 /** The fields that every line begins with. */
-function envelope(route: Route, model: string, text: string, more: { thinking?: string }): Record<string, unknown> {
+function envelope(route: Route, model: string, text: string, more: { thinking?: string; tool_calls?: unknown }): Record<string, unknown> {
   const base = { model, created_at: goTime(nowNs()) };
   return route === 'generate' ? { ...base, response: text, ...more } : { ...base, message: { role: 'assistant', content: text, ...more } };
 }
@@ -182,6 +192,7 @@ async function streamed(x: Exchange, route: Route, asked: string, events: AsyncG
     out ??= ndjson(x, event.k === 'failed' ? event.status : 200);
     if (event.k === 'failed') out.line({ error: event.text });
     else if (event.k === 'token') out.line({ ...said(route, asked, event), done: false });
+    else if (event.k === 'tool') out.line({ ...envelope(route, asked, '', { tool_calls: calls(event.call) }), done: false });
     else if (event.k === 'done') out.line({ ...envelope(route, asked, '', {}), ...ending(route, event) });
   }
   if (!x.signal.aborted) (out ?? ndjson(x)).end();
@@ -190,19 +201,27 @@ async function streamed(x: Exchange, route: Route, asked: string, events: AsyncG
 async function whole(x: Exchange, route: Route, asked: string, events: AsyncGenerator<Event>): Promise<void> {
   let text = '';
   let thinking = '';
+  let tool: ToolCall | null = null;
   for await (const event of events) {
     if (event.k === 'refused' || event.k === 'failed') return refuse(x, event.status, event.text);
     if (event.k === 'cut') return void x.res.destroy();
     if (event.k === 'token' && event.thinking) thinking += event.text;
     else if (event.k === 'token') text += event.text;
-    else if (event.k === 'done')
-      return json(x, 200, { ...envelope(route, asked, text, thinking === '' ? {} : { thinking }), ...ending(route, event) });
+    else if (event.k === 'tool') tool = event.call;
+    else if (event.k === 'done') {
+      const more = { ...(thinking === '' ? {} : { thinking }), ...(tool === null ? {} : { tool_calls: calls(tool) }) };
+      return json(x, 200, { ...envelope(route, asked, text, more), ...ending(route, event) });
+    }
   }
   if (!x.signal.aborted) json(x, 200, { ...envelope(route, asked, text, {}), done: false });
 }
 
 function said(route: Route, asked: string, event: Extract<Event, { k: 'token' }>): Record<string, unknown> {
   return event.thinking ? envelope(route, asked, '', { thinking: event.text }) : envelope(route, asked, event.text, {});
+}
+
+function calls({ name, args }: ToolCall): readonly unknown[] {
+  return [{ id: 'call_ab12cd34', function: { index: 0, name, arguments: args } }];
 }
 
 function ending(route: Route, event: Extract<Event, { k: 'done' }>): Record<string, unknown> {

@@ -7,6 +7,7 @@ import { type Event, generate } from './inference.ts';
 import { parseName, shortName } from './names.ts';
 import type { Inference } from './native.ts';
 import { findModel, imagesOf } from './request.ts';
+import { type ToolCall, toolCallFor } from './tools.ts';
 
 const KIND: Record<number, string> = { 400: 'invalid_request_error', 404: 'not_found_error' };
 
@@ -31,7 +32,7 @@ function row(id: string, modifiedNs: bigint): Record<string, unknown> {
 }
 
 /** An error in the form of OpenAI; complaints about the request itself come from gin and have no line feed. */
-function refuseV1(x: Exchange, status: number, message: string, gin = false): void {
+export function refuseV1(x: Exchange, status: number, message: string, gin = false): void {
   reply(x, status, gin ? TYPE.gin : TYPE.json, errorV1(status, message) + (gin ? '' : '\n'));
 }
 
@@ -73,8 +74,10 @@ export async function completeV1(x: Exchange, engine: Inference, chat: boolean):
     raw: true,
     numPredict: typeof limit === 'number' ? limit : undefined,
     numCtx: undefined,
+    runnerOptions: '',
     keepAliveMs: undefined,
     badFormat: null,
+    tool: chat ? toolCallFor(fields.get('tools'), messages.at(-1)?.role ?? '') : null,
     signal: x.signal,
   });
   const id = `${chat ? 'chatcmpl' : 'cmpl'}-${100 + Math.floor(performance.now() % 900)}`;
@@ -95,6 +98,7 @@ function messagesOf(value: unknown): { role: string; content: string; pictures: 
 async function streamed(x: Exchange, shape: Shape, events: AsyncGenerator<Event>, usage: boolean): Promise<void> {
   let out: ReturnType<typeof stream> | null = null;
   let first = true;
+  let called = false;
   for await (const event of events) {
     if (event.k === 'refused') return refuseV1(x, event.status, event.text);
     if (event.k === 'cut') return void x.res.destroy();
@@ -108,15 +112,22 @@ async function streamed(x: Exchange, shape: Shape, events: AsyncGenerator<Event>
     if (event.k === 'failed') out.send(chunk({ ...shape, model: '' }, { content: '' }, null));
     else if (event.k === 'token')
       out.send(chunk(shape, first ? { role: 'assistant', content: event.text } : { content: event.text }, null));
-    else if (event.k === 'done') out.send(`${chunk(shape, {}, event.reason)}${usage ? usageLine(shape, event) : ''}data: [DONE]\n\n`);
+    else if (event.k === 'tool') out.send(chunk(shape, { role: 'assistant', tool_calls: calls(event.call) }, null));
+    else if (event.k === 'done')
+      out.send(`${chunk(shape, {}, called ? 'tool_calls' : event.reason)}${usage ? usageLine(shape, event) : ''}data: [DONE]\n\n`);
+    called ||= event.k === 'tool';
     first = false;
   }
   if (!x.signal.aborted) (out ?? stream(x, 200, TYPE.sse)).end();
 }
 
-function chunk(shape: Shape, delta: Record<string, string>, finish: string | null): string {
+function chunk(shape: Shape, delta: Readonly<Record<string, unknown>>, finish: string | null): string {
   const choice = shape.chat ? { index: 0, delta, finish_reason: finish } : { text: delta.content ?? '', index: 0, finish_reason: finish };
   return `data: ${goJson({ ...base(shape, true), choices: [choice] })}\n\n`;
+}
+
+function calls({ name, args }: ToolCall): readonly unknown[] {
+  return [{ id: 'call_ab12cd34', index: 0, type: 'function', function: { name, arguments: JSON.stringify(args) } }];
 }
 
 function usageLine(shape: Shape, event: Extract<Event, { k: 'done' }>): string {
@@ -135,13 +146,20 @@ function usageOf(event: Extract<Event, { k: 'done' }>): Record<string, number> {
 
 async function whole(x: Exchange, shape: Shape, events: AsyncGenerator<Event>): Promise<void> {
   let text = '';
+  let tool: ToolCall | null = null;
   for await (const event of events) {
     if (event.k === 'refused' || event.k === 'failed') return refuseV1(x, event.status, event.text);
     if (event.k === 'cut') return void x.res.destroy();
     if (event.k === 'token') text += event.text;
+    if (event.k === 'tool') tool = event.call;
     if (event.k !== 'done') continue;
-    const said = shape.chat ? { index: 0, message: { role: 'assistant', content: text } } : { text, index: 0 };
-    const body = { ...base(shape, false), choices: [{ ...said, finish_reason: event.reason }], usage: usageOf(event) };
+    const message = { role: 'assistant', content: text, ...(tool === null ? {} : { tool_calls: calls(tool) }) };
+    const said = shape.chat ? { index: 0, message } : { text, index: 0 };
+    const body = {
+      ...base(shape, false),
+      choices: [{ ...said, finish_reason: tool === null ? event.reason : 'tool_calls' }],
+      usage: usageOf(event),
+    };
     return reply(x, 200, TYPE.json, `${goJson(body)}\n`);
   }
 }

@@ -18,6 +18,8 @@ export type FakeOptions = {
   readonly contextLength: number;
   readonly maxQueue: number;
   readonly maxLoaded: number;
+  /** Memory of the device. */
+  readonly vramBytes: number;
   readonly loadTimeoutMs: number;
   readonly noPrune: boolean;
   /** The port accepts, HTTP is silent this long. */
@@ -48,6 +50,7 @@ export const DEFAULTS: Omit<FakeOptions, 'store'> = {
   contextLength: 4096,
   maxQueue: 512,
   maxLoaded: 3,
+  vramBytes: Number.MAX_SAFE_INTEGER,
   loadTimeoutMs: 300_000,
   noPrune: false,
   startDelayMs: 0,
@@ -86,6 +89,8 @@ export function programOptions(argv: readonly string[], env: NodeJS.ProcessEnv):
     tokenMs: whole('--token-ms', values['token-ms']) ?? DEFAULTS.tokenMs,
     orphanMs: whole('--orphan-ms', values['orphan-ms']) ?? DEFAULTS.orphanMs,
     pruneGraceMs: whole('--prune-grace-ms', values['prune-grace-ms']) ?? DEFAULTS.pruneGraceMs,
+    vramBytes: whole('--vram-bytes', values['vram-bytes']) ?? DEFAULTS.vramBytes,
+    pingMs: whole('--ping-ms', values['ping-ms']) ?? DEFAULTS.pingMs,
     faults,
   };
 }
@@ -104,6 +109,8 @@ const FLAGS = {
   'token-ms': TEXT,
   'orphan-ms': TEXT,
   'prune-grace-ms': TEXT,
+  'vram-bytes': TEXT,
+  'ping-ms': TEXT,
 } as const;
 
 /** ms of a keep_alive: a number of seconds, or a duration; negative = for ever. undefined = not given or not readable. */

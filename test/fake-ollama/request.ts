@@ -90,8 +90,21 @@ export function textOf(fields: Fields, key: string): string {
 const FLOATS = ['temperature', 'top_p', 'min_p', 'typical_p', 'repeat_penalty', 'presence_penalty', 'frequency_penalty'];
 const WHOLES = ['num_predict', 'num_ctx', 'num_batch', 'num_gpu', 'seed', 'top_k', 'num_keep', 'num_thread', 'main_gpu', 'repeat_last_n'];
 
+/** Options that a runner is started with, and their defaults. */
+const RUNNER: Readonly<Record<string, unknown>> = {
+  num_batch: 512,
+  num_gpu: -1,
+  main_gpu: 0,
+  use_mmap: null,
+  num_thread: 0,
+  draft_num_predict: 0,
+};
+
+/** The options of a request that matter here. `runnerOptions`: those that a runner is started with, as text; equal texts need no reload. */
+export type AskedOptions = { readonly numPredict: number | undefined; readonly numCtx: number | undefined; readonly runnerOptions: string };
+
 /** The options that matter here, or the complaint about a type. */
-export function optionsOf(value: unknown): { readonly numPredict: number | undefined; readonly numCtx: number | undefined } | string {
+export function optionsOf(value: unknown): AskedOptions | string {
   const options =
     typeof value === 'object' && value !== null ? new Map<string, unknown>(Object.entries(value)) : new Map<string, unknown>();
   for (const [key, option] of options) {
@@ -103,7 +116,11 @@ export function optionsOf(value: unknown): { readonly numPredict: number | undef
     const option = options.get(key);
     return typeof option === 'number' ? option : undefined;
   };
-  return { numPredict: number('num_predict'), numCtx: number('num_ctx') };
+  const runner = Object.keys(RUNNER).flatMap((key) => {
+    const given = options.get(key) ?? RUNNER[key];
+    return given === RUNNER[key] ? [] : [`${key}=${given}`];
+  });
+  return { numPredict: number('num_predict'), numCtx: number('num_ctx'), runnerOptions: runner.join() };
 }
 
 /** What is wrong with a `format`, or null. */

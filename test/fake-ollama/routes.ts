@@ -3,13 +3,16 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { serveCreate } from './create.ts';
 import { StoreError } from './disk.ts';
+import { embedV1, serveEmbed, serveEmbeddings } from './embed.ts';
 import { preflight } from './gate.ts';
 import { goTime } from './go.ts';
 import { type Exchange, empty, head, json, refuse, reply, TYPE } from './http.ts';
+import { serveMessages } from './messages.ts';
 import { shortName } from './names.ts';
 import { type Inference, serveInference } from './native.ts';
 import { completeV1, listV1, oneV1 } from './openai.ts';
 import { servePull } from './pull.ts';
+import { servePush } from './push.ts';
 import { serveShow } from './show.ts';
 import { serveBlob, serveCopy, serveDelete } from './store-calls.ts';
 
@@ -36,6 +39,11 @@ const ROUTES: readonly Route[] = [
   { path: /^\/api\/copy$/, methods: { POST: (x, s) => serveCopy(x, s.options.store) } },
   { path: /^\/api\/delete$/, methods: { DELETE: (x, s) => serveDelete(x, s.options.store) } },
   { path: /^\/api\/blobs\/[^/]+$/, methods: { HEAD: blob, POST: blob } },
+  { path: /^\/api\/embed$/, methods: { POST: serveEmbed } },
+  { path: /^\/api\/embeddings$/, methods: { POST: serveEmbeddings } },
+  { path: /^\/api\/push$/, methods: { POST: (x, s) => servePush(x, s.options.store) } },
+  { path: /^\/v1\/embeddings$/, methods: { POST: embedV1 } },
+  { path: /^\/v1\/messages$/, methods: { POST: serveMessages } },
   { path: /^\/v1\/models$/, methods: { GET: (x, s) => listV1(x, s.options.store) } },
   { path: /^\/v1\/models\/.+$/, methods: { GET: (x, s) => oneV1(x, s.options.store, last(x.path)) } },
   { path: /^\/v1\/chat\/completions$/, methods: { POST: (x, s) => completeV1(x, s, true) } },
@@ -62,7 +70,10 @@ export async function serve(x: Exchange, server: Server): Promise<void> {
 
 function isHung(x: Exchange): boolean {
   const hang = x.faults().hang;
-  return hang === 'all' || (hang === 'inference' && /^\/(api\/(generate|chat)|v1\/.*completions)$/.test(x.path));
+  return (
+    hang === 'all' ||
+    (hang === 'inference' && /^\/(api\/(generate|chat|embed|embeddings)|v1\/(.*completions|embeddings|messages))$/.test(x.path))
+  );
 }
 
 async function tags(x: Exchange, server: Server): Promise<void> {
@@ -90,7 +101,7 @@ async function ps(x: Exchange, server: Server): Promise<void> {
       digest: stored.digest,
       details: server.models.details(stored),
       expires_at: goTime(BigInt(Math.round(expiresAt)) * 1_000_000n + 7n),
-      size_vram: Math.round(stored.sizeBytes * server.faults().vramRatio),
+      size_vram: Math.round(runner.sizeVram * server.faults().vramRatio),
       context_length: runner.numCtx,
     };
   });

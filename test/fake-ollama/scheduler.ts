@@ -1,8 +1,14 @@
 // Which models are loaded, who waits for a load, who leaves. One load at a time; a runner serves its requests in order.
-import { type Child, ping, startChild } from './child.ts';
+//
+// The waits are those of the real server, its deadlocks included. Room for a load is made by marking one model to leave (its keep-alive
+// becomes 0) and waiting until any model has left. A request for the marked model that carries keep_alive takes the mark away: then nobody
+// leaves, and every load waits until somebody unloads a model by hand.
+import { type Child, ping } from './child.ts';
 import type { Faults } from './faults.ts';
-import { type Model, weightsHeader } from './models.ts';
+import { contextOf, isOutOfMemory, loadChild, placeOf, refuseDamage } from './loads.ts';
+import type { Model } from './models.ts';
 import { type FakeOptions, FOREVER_MS } from './options.ts';
+import { takeSlot } from './waits.ts';
 
 /** A loaded model. Times are Unix ms. */
 export type Runner = {
@@ -12,6 +18,12 @@ export type Runner = {
   readonly child: Child;
   readonly numCtx: number;
   readonly numCtxAuto: boolean;
+  /** The other options that a runner is started with, as text; a request that wants others reloads. */
+  readonly runnerOptions: string;
+  /** Bytes on the device. */
+  readonly sizeVram: number;
+  /** Factor on the pause between tokens. */
+  readonly slowness: number;
   keepAliveMs: number;
   /** null while it is in its first use: the end is then always now + keepAliveMs. */
   expiresAt: number | null;
@@ -27,6 +39,7 @@ export type Want = {
   /** As the request spelled it, for the error text. */
   readonly asked: string;
   readonly numCtx: number | undefined;
+  readonly runnerOptions: string;
   readonly keepAliveMs: number | undefined;
   readonly signal: AbortSignal;
 };
@@ -47,13 +60,19 @@ export interface Scheduler {
   release(runner: Runner): void;
   /** Waits for one of the runner's slots; gives the function that frees it. */
   slot(runner: Runner, signal: AbortSignal): Promise<() => void>;
-  /** Lets the model go when its last request has ended. */
+  /** Lets the model go when its last request has ended. A model that is loading stays: the wish is lost. */
   unload(key: string): void;
+  /** Lets every model go, as after a lack of memory while one runs. */
+  expireAll(): void;
   loaded(): readonly Runner[];
   /** Process ids of runners that are loading. */
   loading(): readonly number[];
-  /** Settles when no health check of a runner holds the scheduler. */
+  /** Requests that wait for a load. */
+  waiting(): number;
+  /** Settles when no health check and no unload of a runner holds the scheduler. */
   unlocked(): Promise<void>;
+  /** Tells that faults have changed. */
+  faultsChanged(): void;
   /** Kills every runner and waits for their end. */
   close(): Promise<void>;
 }
@@ -61,26 +80,42 @@ export interface Scheduler {
 type Job = { readonly want: Want; settle(runner: Runner): void; fail(error: Refused): void };
 
 const BUSY = 'server busy, please try again.  maximum pending requests exceeded';
+/** A load that may take more of the free memory than this makes others leave first. */
+const MEMORY_SHARE = 0.8;
 
-/** Starts with nothing loaded. */
-export function createScheduler(options: FakeOptions, faults: () => Faults): Scheduler {
+/** Starts with nothing loaded. `useFault` takes one of the limited uses of a fault. */
+export function createScheduler(options: FakeOptions, faults: () => Faults, useFault: () => boolean): Scheduler {
   const loaded = new Map<string, Runner>();
   const pending: Job[] = [];
   const starting = new Set<Child>();
   let changed = Promise.withResolvers<void>();
-  let pings: Promise<unknown> = Promise.resolve();
+  let left = Promise.withResolvers<void>();
+  let locks: Promise<unknown> = Promise.resolve();
   let working = false;
+  let wasWedged = faults().wedge;
 
   function change(): void {
     changed.resolve();
     changed = Promise.withResolvers<void>();
   }
 
+  function leave(): void {
+    left.resolve();
+    left = Promise.withResolvers<void>();
+    change();
+  }
+
   function remove(runner: Runner): void {
     clearTimeout(runner.timer);
+    if (loaded.get(runner.key) !== runner) return;
     runner.child.kill();
-    if (loaded.get(runner.key) === runner) loaded.delete(runner.key);
-    change();
+    const waitMs = faults().unloadMs;
+    const gone = () => {
+      if (loaded.get(runner.key) === runner) loaded.delete(runner.key);
+      leave();
+    };
+    if (waitMs === 0) gone();
+    else locks = Promise.all([locks, new Promise<void>((settle) => setTimeout(settle, waitMs)).then(gone)]);
   }
 
   function use(runner: Runner, want: Want): Runner {
@@ -101,11 +136,20 @@ export function createScheduler(options: FakeOptions, faults: () => Faults): Sch
       runner.timer = setTimeout(() => remove(runner), Math.min(runner.keepAliveMs, 2 ** 31 - 1));
   }
 
+  // Marks a model to leave; an idle one goes at once.
+  function expire(runner: Runner): void {
+    runner.keepAliveMs = 0;
+    runner.expiresAt = Date.now();
+    if (runner.refs === 0 && !faults().stuckUnload) remove(runner);
+  }
+
   async function fits(runner: Runner, want: Want): Promise<boolean> {
-    if (want.numCtx === undefined ? !runner.numCtxAuto : want.numCtx !== runner.numCtx) return false;
+    const numCtx = want.numCtx === undefined ? undefined : contextOf(want, options.contextLength);
+    if (numCtx === undefined ? !runner.numCtxAuto : numCtx !== runner.numCtx) return false;
+    if (want.runnerOptions !== runner.runnerOptions) return false;
     if (want.model.projectors.join() !== runner.model.projectors.join()) return false;
     const asked = ping(runner.child, runner.refs > 0 ? 2 * options.pingMs : options.pingMs);
-    pings = Promise.all([pings, asked]);
+    locks = Promise.all([locks, asked]);
     return asked;
   }
 
@@ -139,71 +183,96 @@ export function createScheduler(options: FakeOptions, faults: () => Faults): Sch
       if (await fits(old, want)) return use(old, want);
       while (old.refs > 0) await changed.promise;
       remove(old);
+      while (loaded.get(old.key) === old) await changed.promise;
     }
-    while (loaded.size >= options.maxLoaded) await evict();
-    return load(want);
-  }
-
-  // The idle runner with the shortest keep-alive goes; if none is idle, wait until something changes.
-  async function evict(): Promise<void> {
-    const idle = [...loaded.values()].filter((runner) => runner.refs === 0).sort((a, b) => a.keepAliveMs - b.keepAliveMs)[0];
-    if (idle === undefined) await changed.promise;
-    else remove(idle);
-  }
-
-  async function load(want: Want): Promise<Runner> {
+    if (faults().wedge && loaded.size > 0) await left.promise;
+    while (!hasRoom(want)) await makeRoom();
+    if (want.signal.aborted) throw new Refused(499, 'request canceled');
     refuseDamage(want);
-    const numCtx = want.numCtx ?? options.contextLength;
-    const { child, ready } = await startChild({
-      model: want.model.weights,
-      numCtx,
-      loadMs: faults().loadMs ?? options.loadMs,
-      orphanMs: options.orphanMs,
-    });
-    starting.add(child);
-    const stop = new AbortController();
-    const outcome = await Promise.race([ready, aborted(want.signal, stop.signal), late(options.loadTimeoutMs, stop.signal)]);
-    stop.abort();
-    starting.delete(child);
-    if (outcome === 'ready') {
-      const keepAliveMs = want.keepAliveMs ?? options.keepAliveMs;
-      const runner: Runner = {
-        key: want.model.weights,
-        model: want.model,
-        child,
-        numCtx,
-        numCtxAuto: want.numCtx === undefined,
-        keepAliveMs,
-        expiresAt: null,
-        refs: 1,
-        active: 0,
-        queue: [],
-        timer: undefined,
-      };
-      loaded.set(runner.key, runner);
-      change();
-      return runner;
+    return loadOrEvict(want);
+  }
+
+  function freeBytes(): number {
+    const used = [...loaded.values()].reduce((sum, runner) => sum + runner.sizeVram, 0);
+    return (faults().vramBytes ?? options.vramBytes) - used;
+  }
+
+  function hasRoom(want: Want): boolean {
+    if (loaded.size === 0) return true;
+    return loaded.size < options.maxLoaded && want.model.stored.sizeBytes <= MEMORY_SHARE * freeBytes();
+  }
+
+  // The idle model with the shortest keep-alive goes, else the busy one; then it takes whoever leaves first.
+  async function makeRoom(): Promise<void> {
+    const all = [...loaded.values()].sort((a, b) => a.keepAliveMs - b.keepAliveMs);
+    const leaving = left.promise;
+    const victim = all.find((runner) => runner.refs === 0) ?? all[0];
+    if (victim !== undefined) expire(victim);
+    await leaving;
+  }
+
+  // A lack of memory during a load costs all others their place, and is tried once more.
+  async function loadOrEvict(want: Want): Promise<Runner> {
+    const others = loaded.size;
+    try {
+      return await load(want, want.numCtx === undefined ? 1 : 0);
+    } catch (error) {
+      if (!isOutOfMemory(error) || (others === 0 && want.numCtx !== undefined)) throw error;
+      for (const runner of loaded.values()) expire(runner);
+      while (loaded.size > 0) await left.promise;
+      return load(want, want.numCtx === undefined ? 2 : 0);
     }
-    child.kill();
-    if (outcome === 'aborted') throw new Refused(499, 'request canceled');
-    if (outcome === 'late') throw new Refused(500, 'timed out waiting for llama-server to start - ');
-    throw new Refused(500, `llama-server process has terminated: ${outcome.exit}`);
+  }
+
+  /** `share` divides an automatic context; 0 = the context was asked for. */
+  async function load(want: Want, share: number): Promise<Runner> {
+    const whole = contextOf(want, options.contextLength);
+    const numCtx = share > 1 ? Math.floor(whole / share) : whole;
+    const now = faults();
+    const fails = now.loadError !== null && useFault() ? now.loadError : null;
+    const place = placeOf(want.model.stored.sizeBytes, freeBytes(), now);
+    const child = await loadChild(want, numCtx, options, now, fails, starting);
+    const runner: Runner = {
+      key: want.model.weights,
+      model: want.model,
+      child,
+      numCtx,
+      numCtxAuto: want.numCtx === undefined,
+      runnerOptions: want.runnerOptions,
+      ...place,
+      keepAliveMs: want.keepAliveMs ?? options.keepAliveMs,
+      expiresAt: null,
+      refs: 1,
+      active: 0,
+      queue: [],
+      timer: undefined,
+    };
+    loaded.set(runner.key, runner);
+    change();
+    return runner;
   }
 
   return {
     acquire,
     release,
-    slot: (runner, signal) => takeSlot(runner, options.numParallel, signal),
+    slot: (runner, signal) => takeSlot(runner, runner.model.capabilities.includes('embedding') ? 1 : options.numParallel, signal),
     unload(key) {
       const runner = loaded.get(key);
-      if (runner === undefined || faults().stuckUnload) return;
-      runner.keepAliveMs = 0;
-      runner.expiresAt = Date.now();
-      if (runner.refs === 0) remove(runner);
+      if (runner !== undefined) expire(runner);
+    },
+    expireAll() {
+      for (const runner of loaded.values()) expire(runner);
     },
     loaded: () => [...loaded.values()],
     loading: () => [...starting].map((child) => child.pid),
-    unlocked: async () => void (await pings),
+    waiting: () => pending.length,
+    unlocked: async () => void (await locks),
+    faultsChanged() {
+      if (wasWedged && !faults().wedge) leave();
+      wasWedged = faults().wedge;
+      if (faults().stuckUnload) return;
+      for (const runner of loaded.values()) if (runner.keepAliveMs === 0 && runner.refs === 0) remove(runner);
+    },
     async close() {
       const children = [...loaded.values()].map((runner) => runner.child);
       for (const runner of loaded.values()) clearTimeout(runner.timer);
@@ -211,43 +280,4 @@ export function createScheduler(options: FakeOptions, faults: () => Faults): Sch
       await Promise.all([...children, ...starting].map((child) => child.exited));
     },
   };
-}
-
-// What the load would find: files that are gone, or weights that are cut.
-function refuseDamage(want: Want): void {
-  const gone = new Refused(404, `model "${want.asked}" not found, try pulling it first`);
-  const header = weightsHeader(want.model.weights);
-  if (header === 'absent') throw gone;
-  if (typeof header === 'string') throw new Refused(500, header);
-  if (want.model.projectors.some((path) => weightsHeader(path) === 'absent')) throw gone;
-}
-
-async function takeSlot(runner: Runner, slots: number, signal: AbortSignal): Promise<() => void> {
-  while (runner.active >= slots && !signal.aborted) {
-    const turn = Promise.withResolvers<void>();
-    runner.queue.push(turn.resolve);
-    signal.addEventListener('abort', () => turn.resolve(), { once: true });
-    await turn.promise;
-    const at = runner.queue.indexOf(turn.resolve);
-    if (at >= 0) runner.queue.splice(at, 1);
-  }
-  runner.active += 1;
-  return () => {
-    runner.active -= 1;
-    runner.queue.shift()?.();
-  };
-}
-
-function aborted(signal: AbortSignal, stop: AbortSignal): Promise<'aborted'> {
-  return new Promise((settle) => {
-    if (signal.aborted) settle('aborted');
-    signal.addEventListener('abort', () => settle('aborted'), { once: true, signal: stop });
-  });
-}
-
-function late(ms: number, stop: AbortSignal): Promise<'late'> {
-  return new Promise((settle) => {
-    const timer = setTimeout(() => settle('late'), Math.min(ms, 2 ** 31 - 1));
-    stop.addEventListener('abort', () => clearTimeout(timer), { once: true });
-  });
 }

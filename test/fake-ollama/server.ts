@@ -3,16 +3,17 @@ import { mkdirSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { startControl } from './control.ts';
-import { listModels, StoreError } from './disk.ts';
+import { failListings, listModels, StoreError } from './disk.ts';
 import { type Faults, NO_FAULTS } from './faults.ts';
 import { isAllowedHost, originGate } from './gate.ts';
 import { type Exchange, refuse } from './http.ts';
 import { createModels } from './models.ts';
 import { shortName } from './names.ts';
 import { DEFAULTS, type FakeOptions } from './options.ts';
+import { findModel } from './request.ts';
 import { forbid, type Server, serve } from './routes.ts';
 import { createScheduler } from './scheduler.ts';
-import { pruneAtStart } from './store-calls.ts';
+import { pruneAtStart, renameOldBlobs } from './store-calls.ts';
 
 /** A runner as tests see it. */
 export type RunnerView = { readonly name: string; readonly pid: number; readonly port: number; readonly refs: number };
@@ -30,6 +31,12 @@ export interface FakeOllama {
   runners(): readonly RunnerView[];
   /** Process ids of runners that are loading. */
   loadingPids(): readonly number[];
+  /** Requests that wait for a load. */
+  waiting(): number;
+  /** Lets every loaded model go, as after a lack of memory. */
+  expireAll(): void;
+  /** Caches a model as if its weights had been missing at first sight; false when it cannot be read. */
+  poison(model: string): boolean;
   /** Requests so far, by `METHOD /path`. */
   requests(): Readonly<Record<string, number>>;
   /** As SIGTERM: drops every connection, ends the runners. */
@@ -46,8 +53,8 @@ export async function startFakeOllama(given: Partial<FakeOptions> & { readonly s
   let uses = faults.times ?? Number.POSITIVE_INFINITY;
   const counts = new Map<string, number>();
   const sockets = new Set<Socket>();
-  const scheduler = createScheduler(options, () => faults);
   const useFault = () => uses-- > 0;
+  const scheduler = createScheduler(options, () => faults, useFault);
   const start = Promise.withResolvers<Server>();
   const loopback = /^(127\.|localhost$|::1$)/.test(options.host);
 
@@ -103,17 +110,21 @@ export async function startFakeOllama(given: Partial<FakeOptions> & { readonly s
   }
 
   const port = await listen(options.port);
-  const begin = setTimeout(
-    () => start.resolve(prepare(options, { options, scheduler, faults: () => faults, useFault })),
-    options.startDelayMs,
-  );
+  let prepared: Server | null = null;
+  const begin = setTimeout(() => {
+    prepared = prepare(options, { options, scheduler, faults: () => faults, useFault });
+    failListings(options.store, faults.listingErrors);
+    start.resolve(prepared);
+  }, options.startDelayMs);
 
   async function apply(next: Faults): Promise<void> {
     const was = faults;
     faults = next;
     uses = next.times ?? Number.POSITIVE_INFINITY;
+    if (next.listingErrors !== was.listingErrors) failListings(options.store, next.listingErrors);
     if (next.refuse && !was.refuse) shut();
     if (!next.refuse && was.refuse) await listen(port);
+    scheduler.faultsChanged();
   }
 
   const fake: FakeOllama = {
@@ -127,6 +138,13 @@ export async function startFakeOllama(given: Partial<FakeOptions> & { readonly s
     runners: () =>
       scheduler.loaded().map(({ model, child, refs }) => ({ name: shortName(model.stored.name), pid: child.pid, port: child.port, refs })),
     loadingPids: () => scheduler.loading(),
+    waiting: () => scheduler.waiting(),
+    expireAll: () => scheduler.expireAll(),
+    poison(model) {
+      const found = findModel(options.store, model);
+      if ('stored' in found) prepared?.models.poison(found.stored);
+      return 'stored' in found && prepared !== null;
+    },
     requests: () => Object.fromEntries(counts),
     async close() {
       clearTimeout(begin);
@@ -143,6 +161,7 @@ export async function startFakeOllama(given: Partial<FakeOptions> & { readonly s
 // What happens between bind and the first answer: the prune, and a listing whose failure stays until a restart.
 function prepare(options: FakeOptions, engine: Omit<Server, 'models' | 'listError'>): Server {
   let listError: string | null = null;
+  renameOldBlobs(options.store);
   try {
     const { corrupt } = listModels(options.store);
     if (!options.noPrune) process.stderr.write(`level=INFO msg="${pruneAtStart(options.store, options.pruneGraceMs, corrupt > 0)}"\n`);

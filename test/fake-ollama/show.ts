@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { blobPath, existingName, readBlob, readModel, type StoredModel, StoreError } from './disk.ts';
 import { type Gguf, GgufError, readGguf } from './gguf.ts';
-import { goJson, goTime } from './go.ts';
-import { type Exchange, refuse, stream, TYPE } from './http.ts';
+import { goTime } from './go.ts';
+import { type Exchange, longJson, refuse } from './http.ts';
 import { layersOfKind, type Model, type Models } from './models.ts';
 import { parseName, shortName } from './names.ts';
 import { fieldsOf, textOf } from './request.ts';
@@ -41,7 +41,7 @@ function show(x: Exchange, store: string, models: Models, stored: StoredModel): 
   const text = (kind: string) => layersOfKind(stored, kind).map((layer) => readBlob(store, layer.digest) ?? '');
   const licenses = text('license').join('\n');
   const parameters = parametersOf(text('params')[0]);
-  const out = stream(x, 200, TYPE.gin);
+
   const body = {
     ...(licenses === '' ? {} : { license: licenses }),
     modelfile: modelfile(stored, [weights, ...(projector === undefined ? [] : [projector])], parameters, text),
@@ -55,8 +55,7 @@ function show(x: Exchange, store: string, models: Models, stored: StoredModel): 
     capabilities: capabilities(model),
     modified_at: goTime(stored.modifiedNs),
   };
-  out.send(goJson(body));
-  out.end();
+  longJson(x, 200, body);
 }
 
 // It looks at the weights anew, so a model whose capabilities were cached without them is shown whole.

@@ -93,6 +93,14 @@ async function storeBody(x: Exchange, store: string): Promise<string> {
   return digest;
 }
 
+/** Gives blobs that still carry the colon of old versions their present name. */
+export function renameOldBlobs(store: string): void {
+  const folder = join(store, 'blobs');
+  mkdirSync(folder, { recursive: true });
+  for (const name of readdirSync(folder))
+    if (name.startsWith('sha256:')) renameSync(join(folder, name), join(folder, name.replace(':', '-')));
+}
+
 /** The start-up prune: what no manifest names and is older than the grace goes; any bad manifest stops it. Gives the log line. */
 export function pruneAtStart(store: string, graceMs: number, corrupt: boolean): string {
   if (corrupt) return 'corrupt manifests detected, skipping prune operation.  Re-pull or delete to clear';

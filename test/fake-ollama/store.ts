@@ -20,7 +20,7 @@ export type ModelSpec = {
   readonly text?: string;
   /** After the last word the text goes on at this word, for ever. */
   readonly loopFrom?: number;
-  /** Further keys of the GGUF header. `fake.native` and `fake.thinking` (booleans) choose the way prompts are rendered. */
+  /** Further keys of the GGUF header. `fake.native`, `fake.thinking` and `fake.refuses_prefill` (booleans) choose the way prompts are rendered. */
   readonly gguf?: Readonly<Record<string, GgufValue>>;
   readonly tensors?: readonly GgufTensor[];
   /** null = no layer of that kind. */

@@ -26,6 +26,8 @@ export type ServiceHandle = {
   /** SIGSTOP. Returns the moment. */
   freeze(): Promise<number>;
   thaw(): Promise<void>;
+  /** SIGHUP, as `systemctl reload` sends it: the agent lets the next process go on. Returns the moment. */
+  reload(): Promise<number>;
 };
 
 /** What `agentctl` said. `json` is its output parsed, or null. */
@@ -137,6 +139,7 @@ function serviceHandle(name: string, socket: string, pidFile: string | undefined
     kill: () => send('SIGKILL'),
     freeze: () => send('SIGSTOP'),
     thaw: async () => void (await send('SIGCONT')),
+    reload: () => send('SIGHUP'),
   };
 }
 

@@ -6,6 +6,15 @@ import type { Cast } from './types.ts';
 /** `lease`: nothing but the lease machine. `core`: the whole composed core. */
 export type AgentKind = 'lease' | 'core';
 
+// A whole core takes about eight times as long.
+const CORE_EVERY = 8;
+
+/** Which kind plays a seed; `mix` = mostly the lease machine, every eighth seed the whole core. */
+export function kindOf(kind: AgentKind | 'mix', seed: number): AgentKind {
+  if (kind !== 'mix') return kind;
+  return seed % CORE_EVERY === 0 ? 'core' : 'lease';
+}
+
 /** URL of the production core's folder. */
 export const PRODUCTION_CORE = new URL('../../src/core/', import.meta.url).href;
 
@@ -17,5 +26,6 @@ export async function castOf(kind: AgentKind, core: string): Promise<Cast> {
   }
   const { createCore, step }: Core = await import(new URL('step.ts', core).href);
   const { membersOf, tableOf }: Core = await import(new URL('membership/machine.ts', core).href);
-  return { spawn: coreAgents({ createCore, step, membersOf, tableOf }), whole: true };
+  const { handOnOf }: Core = await import(new URL('lease/handon.ts', core).href);
+  return { spawn: coreAgents({ createCore, step, membersOf, tableOf, handOnOf }), whole: true };
 }

@@ -9,7 +9,7 @@ import type { Task, TaskDone, WorkerSetup } from './worker.ts';
 /** What to run. */
 export type Campaign = {
   readonly core: string;
-  readonly kind: AgentKind;
+  readonly kind: AgentKind | 'mix';
   readonly filter: Filter;
   readonly first: number;
   readonly seeds: number;
@@ -20,6 +20,9 @@ export type Campaign = {
   /** Called after every chunk. */
   readonly progress?: (tally: Tally) => void;
 };
+
+// Turns leave a lot of short-lived values: in a larger nursery far fewer of them are alive when it is swept.
+const YOUNG_MB = 64;
 
 /** Runs a campaign to its end, or until enough has failed. Rejects when a worker dies, which is a bug of the simulator. */
 export async function runCampaign(campaign: Campaign): Promise<Tally> {
@@ -36,7 +39,10 @@ export async function runCampaign(campaign: Campaign): Promise<Tally> {
   };
   const threads = Math.max(1, Math.min(availableParallelism(), Math.ceil(seeds / chunk)));
   const work = async (): Promise<void> => {
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: setup });
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), {
+      workerData: setup,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+    });
     try {
       for (let task = take(); task !== null; task = take()) {
         const { tally: more } = await ask(worker, task);

@@ -1,6 +1,7 @@
 // An agent that is the whole composed core: gossip, health, lease and the decisions between them.
 import type { CoreConfig } from '../../src/core/config.ts';
 import type { Input } from '../../src/core/io.ts';
+import type { handOnOf } from '../../src/core/lease/handon.ts';
 import type { membersOf, tableOf } from '../../src/core/membership/machine.ts';
 import type { createCore, step } from '../../src/core/step.ts';
 import type { Now } from '../../src/core/types.ts';
@@ -13,12 +14,13 @@ export type Core = {
   readonly step: typeof step;
   readonly tableOf: typeof tableOf;
   readonly membersOf: typeof membersOf;
+  readonly handOnOf: typeof handOnOf;
 };
 
 // The real loop looks at least this often, whatever the core asks for.
 const GUARD_TICK_MS = 50;
 
-function configOf({ self, roster, lease, seed, epochOnDisk }: Spawn): CoreConfig {
+function configOf({ self, roster, lease, seed, epochOnDisk, peers, nofailover, saved, handOn }: Spawn): CoreConfig {
   return {
     self,
     cluster: 'sim',
@@ -26,9 +28,9 @@ function configOf({ self, roster, lease, seed, epochOnDisk }: Spawn): CoreConfig
     version: 'sim',
     candidate: true,
     priority: 0,
-    nofailover: false,
+    nofailover,
     roster,
-    peers: roster.filter((node) => node !== self.node).map((node) => ({ node, address: `${node}:11440` })),
+    peers: peers.map((node) => ({ node, address: `${node}:11440` })),
     lease,
     health: { probeMs: 1000, timeoutMs: 2000, failures: 3, recoveries: 2, startMs: 60_000, required: [] },
     heartbeatMs: 200,
@@ -37,6 +39,8 @@ function configOf({ self, roster, lease, seed, epochOnDisk }: Spawn): CoreConfig
     replication: { include: [/.*/], exclude: [], required: [] },
     seed,
     epochOnDisk,
+    saved,
+    handOn,
   };
 }
 
@@ -60,6 +64,10 @@ export function coreAgents(core: Core): AgentFactory {
       size: () => sizeOf(state),
       table: (now) => core.tableOf(state.membership, now),
       members: () => core.membersOf(state.membership),
+      settings: () => state.settings,
+      roster: () => state.lease.roster?.nodes ?? state.config.roster,
+      ownerBoot: () => state.lease.self.boot,
+      handOn: (now) => core.handOnOf(state.lease, Number.NEGATIVE_INFINITY, now),
     };
   };
 }

@@ -60,7 +60,7 @@ function fact(world: World, host: Host, input: Input, afterMs: number): void {
 }
 
 function hostOf(world: World, node: string): Host | null {
-  const index = world.roster.indexOf(node);
+  const index = world.names.indexOf(node);
   return index < 0 ? null : itemOf(world.hosts, index);
 }
 

@@ -33,8 +33,8 @@ export function step(world: World, host: Host, input: Input, call: Call | null):
   const { agent } = host;
   if (agent === null || world.violation !== null) return;
   const now = clocksAt(host, world.t);
-  const { watches, options } = world;
-  for (let i = 0; i < watches.length; i++) watches[i]?.input?.(host, input, call, now.mono);
+  const { hooks, options } = world;
+  for (const watch of hooks.input) watch(host, input, call, now.mono);
   // The proven enforcer changes in the world the moment the process learns of it (8.2 of the facts: otherwise no algorithm could be safe).
   if (input.k === 'fence') changeFence(host, input.kind === 'nft', now.mono);
   host.hints.stalled = host.stalled;
@@ -54,7 +54,7 @@ export function step(world: World, host: Host, input: Input, call: Call | null):
   if (options.trace)
     note(world, host.id, `   ${turn.reason}${turn.acting ? ` [acting, valid ${(turn.lease.validUntil - now.mono).toFixed(0)} more]` : ''}`);
   raiseEffects(host, turn);
-  for (let i = 0; i < watches.length; i++) watches[i]?.turn?.(host, turn, now.mono);
+  for (const watch of hooks.turn) watch(host, turn, now.mono);
   if (world.violation !== null) return;
   const wasActing = host.turn?.acting === true;
   host.turn = turn;
@@ -78,31 +78,49 @@ function raiseEffects(host: Host, turn: SimTurn): void {
 }
 
 function perform(world: World, host: Host, effects: readonly Effect[], mono: number): void {
-  const { watches } = world;
+  const { hooks } = world;
   for (const effect of effects) {
     switch (effect.k) {
       case 'redis': {
         const { server, op, call: script } = effect;
         const call: Call = { host: host.index, inc: host.inc, server, op, call: script, sentAt: mono, settled: false };
         if (world.options.trace) note(world, host.id, `-> s${server} ${JSON.stringify(script)}`);
-        for (let i = 0; i < watches.length; i++) watches[i]?.sent?.(host, call, mono);
+        for (const watch of hooks.sent) watch(host, call, mono);
         sendCall(world, host, call);
         break;
       }
       case 'send': {
         if (world.options.trace) note(world, host.id, `-> ${effect.to} ${JSON.stringify(effect.msg)}`);
-        for (let i = 0; i < watches.length; i++) watches[i]?.peerSent?.(host, effect.to, effect.msg, mono);
-        const to = world.roster.indexOf(effect.to);
+        for (const watch of hooks.peerSent) watch(host, effect.to, effect.msg, mono);
+        const to = world.names.indexOf(effect.to);
         if (to >= 0) sendPeer(world, host, itemOf(world.hosts, to), effect.msg);
         break;
       }
       case 'persistEpoch':
         host.epochOnDisk = Math.max(host.epochOnDisk, effect.epoch);
         break;
+      case 'persistSettings':
+        host.disk = { ...host.disk, settings: effect.settings };
+        break;
+      case 'persistRoster':
+        host.disk = { ...host.disk, roster: effect.roster };
+        break;
       case 'log':
         if (world.options.trace) note(world, host.id, `   event ${effect.event} ${effect.text}`);
         // A node that gives up while its address is already off gets the confirmation all the same.
         if (effect.event === 'yielding' && host.vip === 'off' && world.shell === null) dropAddress(world, host);
+        break;
+      case 'commandResult':
+        if (host.awaited?.id === effect.id) {
+          const { settle } = host.awaited;
+          host.awaited = null;
+          const { inc } = host;
+          // The process goes on to handle what it has at hand before whoever waits can act.
+          world.queue.push(world.t, () => {
+            if (host.inc === inc && host.agent !== null) settle(effect.result.outcome);
+          });
+        }
+        world.shell?.effect(world, host, effect);
         break;
       default:
         world.shell?.effect(world, host, effect);

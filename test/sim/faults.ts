@@ -1,4 +1,5 @@
 // The nemesis: the whole fault schedule of a run, drawn from the seed before the run starts, so that single faults can be left out.
+import { type Order, orderFaults } from './orders.ts';
 import type { Mode } from './presets.ts';
 import { createRandom, type Random } from './random.ts';
 
@@ -36,6 +37,14 @@ export type Fault = { readonly at: number } & (
   | { readonly k: 'cutPeer'; readonly node: Target; readonly peer: number; readonly dir: Cut; readonly forMs: number }
   /** Each node hears only its predecessor: one-way links around a ring. */
   | { readonly k: 'ring'; readonly forMs: number }
+  /** An operator asks a node. */
+  | { readonly k: 'order'; readonly node: Target; readonly order: Order }
+  /** The agent is replaced by its next process after `forMs`; a holder hands its lease on. Whole cores only. */
+  | { readonly k: 'reload'; readonly node: Target; readonly forMs: number }
+  /** A node leaves the cluster; its agent is started again after `forMs`. */
+  | { readonly k: 'leave'; readonly node: Target; readonly forMs: number }
+  /** A host that was never there before starts, and knows one peer. */
+  | { readonly k: 'join'; readonly host: number }
 );
 
 /** What a schedule is drawn for. */
@@ -45,6 +54,9 @@ export type Plan = {
   readonly agents: number;
   readonly servers: number;
   readonly stormMs: number;
+  /** Whole cores: there are operators too, and nodes that come and go. */
+  readonly whole: boolean;
+  readonly joiners: number;
 };
 
 type Draw = (at: number, left: number) => Fault;
@@ -121,6 +133,7 @@ function drawers(plan: Plan, random: Random): readonly { readonly meanMs: number
     },
     { meanMs: 25_000, draw: (at, left) => ({ at, k: 'ring', forMs: span(300, 4000, left) }) },
   ];
+  if (plan.whole) storm.push(...orderFaults(random, plan.agents, node));
   if (plan.mode === 'lockdelay') storm.push({ meanMs: 4000, draw: (at) => ({ at, k: 'fence', node: node() }) });
   return storm;
 }
@@ -168,6 +181,8 @@ export function scheduleOf(plan: Plan): readonly Fault[] {
       faults.push(rule.draw(at, plan.stormMs - at));
     }
   }
+  for (let i = 0; i < plan.joiners; i++)
+    faults.push({ at: random.between(0.1, 0.6) * plan.stormMs, k: 'join', host: plan.agents - plan.joiners + i });
   return faults.sort((a, b) => a.at - b.at);
 }
 

@@ -1,4 +1,6 @@
 // A host of the world: its clocks, its process, its address.
+import type { SavedState } from '../../src/core/config.ts';
+import { NO_SETTINGS } from '../../src/core/settings/types.ts';
 import type { NodeId, Now } from '../../src/core/types.ts';
 import type { Random } from './random.ts';
 import type { Hints, SimAgent, SimTurn } from './types.ts';
@@ -17,6 +19,10 @@ export type Host = {
   /** Counts process starts; anything meant for an older one is dropped. */
   inc: number;
   boot: number;
+  /** Boot in the owner text of its lease: an earlier one after a hand-on. */
+  ownerBoot: number;
+  /** What is to happen with the answer to an order of the world itself. */
+  awaited: { readonly id: number; readonly settle: (outcome: string) => void } | null;
   bornAt: number;
   agent: SimAgent | null;
   turn: SimTurn | null;
@@ -27,6 +33,8 @@ export type Host = {
   timerAt: number;
   timerVersion: number;
   epochOnDisk: number;
+  disk: SavedState;
+  readonly nofailover: boolean;
   fence: boolean;
   readonly hints: Hints;
   /** World time of the last gossip heard from each host, by index. */
@@ -64,7 +72,7 @@ export function effectsEndOf(host: Host, lockDelayMs: number): number {
 }
 
 /** A host before its first start. */
-export function createHost(index: number, agents: number, random: Random, rateError: number): Host {
+export function createHost(index: number, agents: number, random: Random, rateError: number, nofailover: boolean): Host {
   const offset = random.between(0, 1e6);
   return {
     index,
@@ -76,6 +84,8 @@ export function createHost(index: number, agents: number, random: Random, rateEr
     wallOffset: 1.7e12 + random.between(-100, 100),
     inc: 0,
     boot: 0,
+    ownerBoot: 0,
+    awaited: null,
     bornAt: 0,
     agent: null,
     turn: null,
@@ -86,6 +96,8 @@ export function createHost(index: number, agents: number, random: Random, rateEr
     timerAt: Number.POSITIVE_INFINITY,
     timerVersion: 0,
     epochOnDisk: 0,
+    disk: { settings: NO_SETTINGS, roster: null, historyEpoch: 0, losses: [] },
+    nofailover,
     fence: true,
     hints: { rank: 0, suspicious: false, gossipEpoch: 0, stalled: false },
     heardAt: new Float64Array(agents),

@@ -1,9 +1,9 @@
 // node test/sim/main.ts: runs many seeds and writes a report.
 //
 // Environment: SEEDS=2000 SEED=1 (first one) REPORT=FILE; restrictions PRESET=ultra|fast|standard|relaxed N=1|3|5 MODE=storm|off|lockdelay|healthy|clean
-// AGENTS=4 KIND=lease|core CHECK=L1,L3 (these checkers only). Exit code 1 when an invariant was broken. A failure prints its seed, the faults it needs and the end of its transcript.
+// AGENTS=4 KIND=mix|lease|core CHECK=L1,L3 (these checkers only). Exit code 1 when an invariant was broken. A failure prints its seed, the faults it needs and the end of its transcript.
 import { writeFileSync } from 'node:fs';
-import { type AgentKind, castOf, PRODUCTION_CORE } from './agents.ts';
+import { type AgentKind, castOf, kindOf, PRODUCTION_CORE } from './agents.ts';
 import { runCampaign } from './campaign.ts';
 import { type Filter, filterFrom, optionsOf, wholeNumber } from './plan.ts';
 import { PRESETS } from './presets.ts';
@@ -16,8 +16,8 @@ const LINES_MAX = 80;
 
 type Explained = Failure & { readonly faults: readonly string[]; readonly transcript: readonly string[] };
 
-async function explain(failure: Failure, filter: Filter, kind: AgentKind): Promise<Explained> {
-  const cast = await castOf(kind, PRODUCTION_CORE);
+async function explain(failure: Failure, filter: Filter, kind: AgentKind | 'mix'): Promise<Explained> {
+  const cast = await castOf(kindOf(kind, failure.seed), PRODUCTION_CORE);
   const shrunk = shrink(optionsOf(failure.seed, filter), cast);
   if (shrunk === null) return { ...failure, faults: ['it does not fail again: the run is not reproducible'], transcript: [] };
   return { ...failure, faults: shrunk.result.faults, transcript: shrunk.result.transcript.slice(-LINES_MAX) };
@@ -45,9 +45,15 @@ function reportOf(tally: Tally, seconds: number, failures: readonly (Failure | E
   };
 }
 
+function kindFrom(text: string | undefined): AgentKind | 'mix' {
+  if (text === undefined || text === '') return 'mix';
+  if (text === 'lease' || text === 'core' || text === 'mix') return text;
+  throw new Error(`KIND=${text} is not known; one of mix, lease, core`);
+}
+
 async function main(env: NodeJS.ProcessEnv): Promise<number> {
   const filter = filterFrom(env);
-  const kind: AgentKind = env.KIND === 'core' ? 'core' : 'lease';
+  const kind = kindFrom(env.KIND);
   const seeds = wholeNumber(env, 'SEEDS', 2000);
   const first = wholeNumber(env, 'SEED', 1);
   const begun = performance.now();

@@ -1,12 +1,17 @@
 // Carries the faults of the schedule out, and starts and ends processes.
-import { dropAddress, resume, step } from './driver.ts';
+import type { HandOn } from '../../src/core/lease/handon.ts';
+import { deliver, dropAddress, resume, step } from './driver.ts';
 import { type Cut, type Fault, faultText, type Target } from './faults.ts';
 import { startLie } from './gossip.ts';
 import { clocksAt, type Host, monoAt } from './host.ts';
 import { sendCall } from './network.ts';
+import { give, takeBack } from './orders.ts';
 import { mixSeed } from './random.ts';
 import { flush, refuse, type Server, start, stop } from './redis.ts';
 import { itemOf, note, type World } from './world.ts';
+
+// What was down at the end of the storm is up again by then.
+const HEAL_MS = 5;
 
 /** Who acts now; null = nobody. */
 export function holderOf(world: World): Host | null {
@@ -25,11 +30,18 @@ function pick(world: World, target: Target): Host {
   return world.mode === 'healthy' && host === holder ? itemOf(world.hosts, (host.index + 1) % world.hosts.length) : host;
 }
 
+/** Whom a host's configuration names: a founder all founders, a newcomer one of them. */
+function peersOf(world: World, host: Host): readonly string[] {
+  if (!world.roster.includes(host.id)) return [itemOf(world.roster, host.index % world.roster.length)];
+  return world.roster.filter((node) => node !== host.id);
+}
+
 /** Starts a process on a host. */
-export function startHost(world: World, host: Host): void {
+export function startHost(world: World, host: Host, handOn: HandOn | null = null): void {
   const now = clocksAt(host, world.t);
   host.inc += 1;
   host.boot = Math.max(host.boot + 1, Math.floor(now.wall));
+  host.awaited = null;
   host.bornAt = now.mono;
   host.inbox = [];
   host.stalled = false;
@@ -42,28 +54,58 @@ export function startHost(world: World, host: Host): void {
   host.leader = -1;
   host.agent = world.spawn({
     self: { node: host.id, boot: host.boot },
-    roster: world.roster,
+    roster: world.roster.includes(host.id) ? world.roster : [host.id, ...peersOf(world, host)].sort(),
     lease: world.lease,
     now,
     seed: mixSeed(world.options.seed, host.index, host.inc),
     epochOnDisk: host.epochOnDisk,
     fence: host.fence,
     hints: host.hints,
+    peers: peersOf(world, host),
+    nofailover: host.nofailover,
+    saved: host.disk,
+    handOn,
   });
-  for (const watch of world.watches) watch.started?.(host);
+  host.ownerBoot = host.agent.ownerBoot?.() ?? host.boot;
+  for (const watch of world.hooks.started) watch(host);
   if (world.options.trace) note(world, host.id, `starts as boot ${host.boot}`);
   step(world, host, { k: 'tick' }, null);
   world.shell?.started(world, host);
   // Everything is off at a start: what an earlier process left up is taken down.
-  if (host.effectsValid !== Number.NEGATIVE_INFINITY && host.turn !== null) dropAddress(world, host);
+  if (host.effectsValid !== Number.NEGATIVE_INFINITY && host.turn !== null && holderOf(world) !== host) dropAddress(world, host);
+}
+
+/** The agent is told that it will be replaced; when it can go, it goes, and what it acted for stays as it is until the next one comes. */
+function reload(world: World, host: Host, forMs: number): void {
+  if (host.agent?.handOn === undefined || host.awaited !== null) return;
+  world.orders += 1;
+  const id = world.orders;
+  host.awaited = {
+    id,
+    settle(outcome) {
+      const given = outcome === 'done' ? (host.agent?.handOn?.(clocksAt(host, world.t)) ?? null) : null;
+      // A holder that cannot hand its lease on stays; the real one would give it away first.
+      if (given === null && host.turn?.lease.validUntil !== Number.NEGATIVE_INFINITY) return;
+      for (const watch of world.hooks.died) watch(host);
+      world.shell?.died(world, host);
+      if (world.options.trace) note(world, host.id, given === null ? 'ends' : `hands epoch ${given.epoch} on`);
+      host.agent = null;
+      host.turn = null;
+      host.inbox = [];
+      host.vipVersion += 1;
+      host.vip = 'off';
+      world.queue.push(world.t + forMs, () => startHost(world, host, given));
+    },
+  };
+  deliver(world, host, host.inc, { input: { k: 'command', id, command: { k: 'handOn' } }, call: null, timer: false });
 }
 
 function kill(world: World, host: Host, forMs: number, hook: boolean): void {
   if (host.agent === null) return;
-  for (const watch of world.watches) watch.died?.(host);
+  for (const watch of world.hooks.died) watch(host);
   world.shell?.died(world, host);
   const lease = host.turn?.acting === true ? host.turn.lease : null;
-  const me = `${host.id}#${host.boot}`;
+  const me = `${host.id}#${host.ownerBoot}`;
   host.agent = null;
   host.turn = null;
   host.inbox = [];
@@ -155,7 +197,8 @@ function handOver(world: World, to: number): void {
   if (holder === null || holder.pausedUntil > world.t) return;
   const heir = to < 0 ? null : itemOf(world.hosts, to === holder.index ? (to + 1) % world.hosts.length : to);
   const command = { k: 'switchover', to: heir?.id ?? '', by: 'nemesis', dryRun: false } as const;
-  step(world, holder, { k: 'command', id: 1, command }, null);
+  world.orders += 1;
+  step(world, holder, { k: 'command', id: world.orders, command }, null);
 }
 
 function flipFence(world: World, host: Host): void {
@@ -219,6 +262,21 @@ function strike(world: World, fault: Fault): void {
     case 'cutPeer':
       cutPeers(world, pick(world, fault.node), fault.peer, fault.dir, fault.forMs);
       return;
+    case 'reload':
+      reload(world, pick(world, fault.node), fault.forMs);
+      return;
+    case 'order':
+      give(world, pick(world, fault.node), fault.order);
+      return;
+    case 'leave': {
+      const host = pick(world, fault.node);
+      give(world, host, { k: 'leave' });
+      world.queue.push(world.t + fault.forMs - 1, () => kill(world, host, 1, false));
+      return;
+    }
+    case 'join':
+      startHost(world, itemOf(world.hosts, fault.host));
+      return;
     case 'ring':
       cutToRing(world, fault.forMs);
       return;
@@ -239,4 +297,5 @@ export function scheduleFaults(world: World): void {
   world.queue.push(world.stormMs, () => {
     world.calm = true;
   });
+  if (world.shell !== null) world.queue.push(world.stormMs + HEAL_MS, () => takeBack(world));
 }

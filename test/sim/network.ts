@@ -62,7 +62,7 @@ function arrive(world: World, host: Host, server: Server, conn: number, call: Ca
   }
   const before = server.model.snap;
   const answer = run(server, call.call, world.t, world.options.redis);
-  if (server.model.snap !== before) for (const watch of world.watches) watch.written?.(server, call.call, before);
+  if (server.model.snap !== before) for (const watch of world.hooks.written) watch(server, call.call, before);
   const delay = delayOf(world, host, world.cutAnswer[link] ?? 0, 0.2, 4);
   if (delay === LOST || delay > 50) timeOut(world, call);
   if (delay === LOST) return;

@@ -28,6 +28,7 @@ export function optionsOf(seed: number, filter: Filter): RunOptions {
     servers: filter.servers ?? SERVERS[seed % 3] ?? 3,
     mode: filter.mode ?? MIX[Math.floor(seed / 12) % MIX.length] ?? 'storm',
     agents: filter.agents,
+    joiners: 0,
     rateError: filter.rateError,
     redis: filter.redis,
     checkers: filter.checkers,

@@ -15,7 +15,7 @@ import { expectedFailover } from './times.ts';
 const CAMPAIGN_MS = 400_000;
 const SEEDS = 2000;
 const CORE_SEEDS = 60;
-const QUICK_MUTANTS = ['M1', 'M4', 'M6', 'M9', 'M12', 'M15', 'L9'];
+const QUICK_MUTANTS = ['M1', 'M4', 'M6', 'M9', 'M12', 'M15', 'L9', 'P1', 'P4', 'R2'];
 
 const lines = (failures: readonly { seed: number; invariant: string; text: string }[]) =>
   failures.map((f) => `seed ${f.seed}: ${f.invariant}: ${f.text}`);

@@ -1,7 +1,10 @@
 // The small interface between the simulated world and an agent: whoever implements SimAgent can live in the world.
+import type { SavedState } from '../../src/core/config.ts';
 import type { Effect, Input } from '../../src/core/io.ts';
+import type { HandOn } from '../../src/core/lease/handon.ts';
 import type { LeaseConfig, LeaseDesired } from '../../src/core/lease/types.ts';
 import type { Member, MemberUpdate } from '../../src/core/membership/types.ts';
+import type { Settings } from '../../src/core/settings/types.ts';
 import type { Identity, NodeId, Now } from '../../src/core/types.ts';
 import type { Mode, PresetName } from './presets.ts';
 
@@ -25,6 +28,13 @@ export type SimAgent = {
   readonly table?: (now: Now) => readonly MemberUpdate[];
   /** What it believes of the others; whole-core agents only. */
   readonly members?: () => readonly Pick<Member, 'node' | 'boot' | 'state' | 'accusers'>[];
+  /** The operators' settings it goes by, and the newest roster it knows; whole-core agents only. */
+  readonly settings?: () => Settings;
+  readonly roster?: () => readonly NodeId[];
+  /** Its lease as it can be handed on now; whole-core agents only. */
+  readonly handOn?: (now: Now) => HandOn | null;
+  /** Boot in the owner text of its lease; that of an earlier process after a hand-on. */
+  readonly ownerBoot?: () => number;
 };
 
 /** What gossip would tell a lease-only agent; written by the world, read by the agent at every turn. A whole-core agent has its own gossip and ignores it. */
@@ -45,6 +55,12 @@ export type Spawn = {
   readonly epochOnDisk: number;
   readonly fence: boolean;
   readonly hints: Hints;
+  /** Whom its configuration names, itself excluded. */
+  readonly peers: readonly NodeId[];
+  readonly nofailover: boolean;
+  /** What earlier processes of this host left on its disk. */
+  readonly saved: SavedState;
+  readonly handOn: HandOn | null;
 };
 
 /** Starts an agent. */
@@ -64,6 +80,8 @@ export type RunOptions = {
   readonly servers: number;
   readonly mode: Mode;
   readonly agents: number;
+  /** Hosts beside them that join while the run goes on, each knowing one peer. */
+  readonly joiners: number;
   /** Bound on the clock-rate error of the agents; 0.005 unless a mutant goes beyond. */
   readonly rateError: number;
   readonly redis: RedisKind;

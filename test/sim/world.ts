@@ -46,6 +46,11 @@ export type Watch = {
   readonly moment?: (at: number) => void;
 };
 
+/** The listeners by what they listen to: most events interest two or three of a dozen. */
+export type Hooks = {
+  readonly [K in 'started' | 'died' | 'input' | 'turn' | 'sent' | 'peerSent' | 'written' | 'sample']: NonNullable<Watch[K]>[];
+};
+
 /** What whole-core agents need beside the lease's world; null for lease-only agents. */
 export type Shell = {
   /** A stream exists between two processes. */
@@ -75,10 +80,12 @@ export type World = {
   readonly random: Random;
   readonly hosts: readonly Host[];
   readonly servers: readonly Server[];
+  /** Every host by index; the first `roster` are the first claim's, the rest join later. */
+  readonly names: readonly NodeId[];
   readonly roster: readonly NodeId[];
   readonly spawn: AgentFactory;
   readonly shell: Shell | null;
-  readonly watches: Watch[];
+  readonly hooks: Hooks;
   /** World time until which a link is cut; requests and answers by [host * servers + server], peers by [from * agents + to]. */
   readonly cutRequest: Float64Array;
   readonly cutAnswer: Float64Array;
@@ -91,6 +98,8 @@ export type World = {
   calm: boolean;
   violation: Violation | null;
   turns: number;
+  /** Orders given by operators so far; the last one's id. */
+  orders: number;
   /** Timers that fired within one ms: a core that asks to wake in the past would never let time pass. */
   readonly spin: { at: number; count: number };
 };
@@ -107,6 +116,20 @@ export function fail(world: World, invariant: string, text: string): void {
   if (world.violation !== null) return;
   world.violation = { invariant, at: world.t, text };
   if (world.options.trace) note(world, '!!', `${invariant} violated: ${text}`);
+}
+
+/** From now on the watch hears what it listens to. */
+export function attach(world: World, watch: Watch): void {
+  const { hooks } = world;
+  if (watch.started !== undefined) hooks.started.push(watch.started);
+  if (watch.died !== undefined) hooks.died.push(watch.died);
+  if (watch.input !== undefined) hooks.input.push(watch.input);
+  if (watch.turn !== undefined) hooks.turn.push(watch.turn);
+  if (watch.sent !== undefined) hooks.sent.push(watch.sent);
+  if (watch.peerSent !== undefined) hooks.peerSent.push(watch.peerSent);
+  if (watch.written !== undefined) hooks.written.push(watch.written);
+  if (watch.sample !== undefined) hooks.sample.push(watch.sample);
+  for (const at of watch.moments ?? []) world.queue.push(at, () => watch.moment?.(at));
 }
 
 /** A line of the transcript. Call it only while tracing. */
@@ -141,7 +164,10 @@ export function createWorld(
 ): World {
   const salt = mixSeed(options.seed, options.servers, options.agents);
   const random = createRandom(mixSeed(salt, 1));
-  const { agents, servers } = options;
+  const { servers } = options;
+  const agents = options.agents + options.joiners;
+  // One of the first nodes of every second run may act only by force.
+  const nofailover = cast.shell !== null && options.seed % 2 === 0 && options.agents > 3 ? 2 : -1;
   return {
     options,
     lease: leaseConfigOf(options.preset, servers, options.mode),
@@ -149,12 +175,15 @@ export function createWorld(
     weather: weatherOf(options, random),
     queue: createQueue(),
     random,
-    hosts: Array.from({ length: agents }, (_, i) => createHost(i, agents, createRandom(mixSeed(salt, 2, i)), options.rateError)),
+    hosts: Array.from({ length: agents }, (_, i) =>
+      createHost(i, agents, createRandom(mixSeed(salt, 2, i)), options.rateError, i === nofailover),
+    ),
     servers: Array.from({ length: servers }, (_, i) => createServer(i)),
-    roster: Array.from({ length: agents }, (_, i) => `n${i}`),
+    names: Array.from({ length: agents }, (_, i) => `n${i}`),
+    roster: Array.from({ length: options.agents }, (_, i) => `n${i}`),
     spawn: cast.spawn,
     shell: cast.shell,
-    watches: [],
+    hooks: { started: [], died: [], input: [], turn: [], sent: [], peerSent: [], written: [], sample: [] },
     cutRequest: new Float64Array(agents * servers),
     cutAnswer: new Float64Array(agents * servers),
     cutPeer: new Float64Array(agents * agents),
@@ -166,6 +195,7 @@ export function createWorld(
     calm: false,
     violation: null,
     turns: 0,
+    orders: 0,
     spin: { at: 0, count: 0 },
   };
 }

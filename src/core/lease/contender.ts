@@ -6,7 +6,7 @@
 import type { NodeId, Now } from '../types.ts';
 import { nodeOf } from '../types.ts';
 import { becomeActive } from './holder.ts';
-import { ripeAt } from './observe.ts';
+import { ripeAt, stepDownOf } from './observe.ts';
 import { mayReplace, metaText, rosterOf } from './roster.ts';
 import { bits, type Claiming, type Draft, learnEpoch, readAll, takeNonce, takeOps } from './state.ts';
 import { between, majorityOf, nextRandom } from './timing.ts';
@@ -33,11 +33,12 @@ function majorityRipeAt(d: Pick<Draft, 'servers' | 'failing' | 'self' | 'stepped
   return times[majorityOf(d.config.servers) - 1] ?? Number.POSITIVE_INFINITY;
 }
 
-/** True when the majority's released record names this node, so that it need not wait for its rank. */
+/** True when a released record, or the former holder's own word, names this node, so that it need not wait for its rank. */
 function isHeir(d: Draft): boolean {
-  let named = 0;
-  for (const seen of d.servers) if (seen !== null && seen.snap.rel === '1' && seen.snap.heir === d.self.node) named++;
-  return named > 0;
+  return d.servers.some((seen) => {
+    if (seen === null) return false;
+    return (seen.snap.rel === '1' && seen.snap.heir === d.self.node) || stepDownOf(seen.snap, d.steppedDown)?.heir === true;
+  });
 }
 
 /** The single choke point of every claim. Returns the moment it should be asked again, Infinity when only a new fact can help. */

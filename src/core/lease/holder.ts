@@ -65,14 +65,15 @@ export function mayAct(phase: Active, guardMs: number, now: Now): boolean {
   );
 }
 
-function stoodStill(then: Skew, now: Now): boolean {
+/** True when the machine was suspended, or a clock was stepped, since `then`. */
+export function stoodStill(then: Skew, now: Now): boolean {
   return Math.max(now.boot - now.mono - then.boot, now.wall - now.mono - then.wall) >= SUSPEND_MS;
 }
 
 /** One turn of a holder. Returns when it must be called again. */
 export function stepActive(d: Draft, phase: Active, now: Now): number {
   if (stoodStill(phase.skew, now)) {
-    startYield(d, phase, 'clock', '', now);
+    startYield(d, phase, 'clock', d.ctx.heir ?? '', now);
     return now.mono;
   }
   if (phase.lapsed) return stepLapsed(d, phase, now);

@@ -76,8 +76,10 @@ export function stepLease(state: LeaseState, input: LeaseInput, ctx: LeaseContex
   take(d, input, now);
   const wakeAt = turn(d, now);
   d.lastStepAt = now.mono;
-  const { effects, reason, ctx: _ctx, ...next } = d;
-  return { state: next, effects, desired: desiredOf(next, now), wakeAt, reason };
+  // The working copy becomes the state, less its orders: copying it once more would be the dearest part of a turn.
+  const { effects, reason } = d;
+  d.effects = [];
+  return { state: d, effects, desired: desiredOf(d, now), wakeAt, reason };
 }
 
 /** A gap of more than T/2 between two turns of a holder is a stall: nothing is admitted before a round sent after it was acknowledged. */
@@ -100,10 +102,10 @@ function take(d: Draft, input: LeaseInput, now: Now): void {
       answered(d, input.server, input.op, 'fail', '', now);
       break;
     case 'stepDown':
-      doneFirstHand(d, input.from, input.boot, input.epoch, now);
+      doneFirstHand(d, input, now);
       break;
     case 'handover':
-      doneFirstHand(d, input.from, input.boot, input.epoch, now);
+      doneFirstHand(d, input, now);
       if (d.phase.tag === 'follower') readAll(d, now.mono);
       break;
     case 'failsafeRequest':
@@ -120,6 +122,9 @@ function take(d: Draft, input: LeaseInput, now: Now): void {
       break;
     case 'roster':
       changeRoster(d, input.nodes, now);
+      break;
+    case 'renew':
+      if (d.phase.tag === 'active') d.phase = { ...d.phase, nextRenewAt: now.mono };
       break;
     case 'fenceLost':
       fenceLost(d, now);
@@ -146,10 +151,14 @@ function answered(d: Draft, server: number, op: number, code: ScriptCode | 'fail
   else if (phase.tag === 'yielding') releaseAnswered(d, phase, server, op, code === 'ok' || code === 'lost', now);
 }
 
-function doneFirstHand(d: Draft, from: string, boot: number, epoch: number, now: Now): void {
+function doneFirstHand(d: Draft, word: Extract<LeaseInput, { k: 'stepDown' | 'handover' }>, now: Now): void {
+  const { from, boot, epoch } = word;
   endPromise(d, from, boot, epoch);
   ownerDone(d, from, epoch);
-  d.steppedDown = [{ node: from, boot, epoch, at: now.mono }, ...d.steppedDown.filter((s) => s.node !== from)].slice(0, STEPPED_DOWN_MAX);
+  // The heir hears both, in any order; the first of them counts.
+  const before = d.steppedDown.find((s) => s.node === from && s.boot === boot && s.epoch === epoch);
+  const said = { node: from, boot, epoch, at: before?.at ?? now.mono, heir: word.k === 'handover' || before?.heir === true };
+  d.steppedDown = [said, ...d.steppedDown.filter((s) => s.node !== from)].slice(0, STEPPED_DOWN_MAX);
   d.nextPollAt = Math.min(d.nextPollAt, now.mono);
 }
 
@@ -159,7 +168,7 @@ function fenceLost(d: Draft, now: Now): void {
   if (phase.tag === 'claiming' && phase.lockDelayMs === 0) failClaim(d, phase, now);
   if (phase.tag !== 'active' || phase.lockDelayMs !== 0) return;
   if (phase.lapsed) depose(d, phase, 'its fence is gone');
-  else startYield(d, phase, 'fence', '', now);
+  else startYield(d, phase, 'fence', d.ctx.heir ?? '', now);
 }
 
 function turn(d: Draft, now: Now): number {

@@ -31,8 +31,17 @@ export type Observation = {
   readonly seenAt: number;
 };
 
-/** First-hand word of a former holder that it will never act again under this epoch, and when it was heard (monotonic ms). */
-export type SteppedDown = { readonly node: NodeId; readonly boot: number; readonly epoch: number; readonly at: number };
+/**
+ * First-hand word of a former holder that it will never act again under this epoch, and when it was heard (monotonic ms). `heir`: it was
+ * addressed to this node, which is to claim at once.
+ */
+export type SteppedDown = {
+  readonly node: NodeId;
+  readonly boot: number;
+  readonly epoch: number;
+  readonly at: number;
+  readonly heir: boolean;
+};
 
 // No preset and no override comes near this; a larger number in a record is garbage, and an endless wait would be an outage by bad input.
 const META_MS_MAX = 60_000;
@@ -76,8 +85,10 @@ export function observe(before: Observation | null, snap: Snap, at: number, conf
 }
 
 /** The word of the record's owner that it is done with exactly this epoch, if it was heard. */
-function stepDownOf(snap: Snap, said: readonly SteppedDown[]): SteppedDown | undefined {
-  return said.find((s) => snap.o === ownerOf(s) && snap.e === String(s.epoch));
+export function stepDownOf(snap: Snap, said: readonly SteppedDown[]): SteppedDown | undefined {
+  if (said.length === 0) return undefined;
+  const epoch = Number(snap.e);
+  return said.find((s) => s.epoch === epoch && snap.o === ownerOf(s));
 }
 
 /**
@@ -95,6 +106,7 @@ export function ripeAt(seen: Observation, mine: NodeId, said: readonly SteppedDo
   }
   const word = stepDownOf(snap, said);
   // The owner's RELEASE may have changed the nonce since the last look: a claim on what was seen before its word would only fail.
-  if (word !== undefined) return seen.seenAt > word.at ? Math.max(runOk, seen.recSince) : Number.POSITIVE_INFINITY;
+  // Ripe from the word on, not from the last change of the record, which lies long behind: the ranks' delays count from here.
+  if (word !== undefined) return seen.seenAt > word.at ? Math.max(runOk, seen.recSince, word.at) : Number.POSITIVE_INFINITY;
   return Math.max(runOk, seen.recSince + waitMs(Math.max(config.ttlMs, meta.ttlMs) + meta.lockDelayMs, config.driftPpm));
 }

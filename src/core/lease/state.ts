@@ -158,7 +158,19 @@ export function readAll(d: Draft, at: number): void {
   }
   // Ranks 0 and 1 watch closely; the rest save the servers work until the holder looks suspect.
   const close = d.ctx.rank <= 1 || d.ctx.suspicious;
-  d.nextPollAt = at + (close ? d.config.pollMs : Math.max(500, d.config.pollMs));
+  d.nextPollAt = at + (close ? d.config.pollMs : farPollMs(d.config, d.ctx.crowd ?? 0));
+}
+
+// All who watch from afar send a server forty questions a second together, however many they are.
+const FAR_MS = 500;
+const FAR_MS_PER_NODE = 25;
+
+/**
+ * How often a node far from the role looks, ms. Always often enough to look twice more before a record that it saw change last can be ripe:
+ * what it believes to stand still must have been looked at.
+ */
+export function farPollMs({ ttlMs, pollMs }: Pick<LeaseConfig, 'ttlMs' | 'pollMs'>, crowd: number): number {
+  return Math.max(pollMs, Math.min(Math.max(FAR_MS, FAR_MS_PER_NODE * crowd), ttlMs - 2 * pollMs));
 }
 
 /** Raises the known epoch and asks for it to be persisted. */

@@ -111,6 +111,10 @@ export type LeaseContext = {
   readonly gossipEpoch: number;
   /** A stall of the main loop has not been judged yet: no decision now. */
   readonly stalled: boolean;
+  /** Who would take over now, for a role that must be given up at once; null or absent = nobody stands ready. */
+  readonly heir?: NodeId | null;
+  /** Living nodes, this one included: the more there are, the less often those far from the role look. Absent = few. */
+  readonly crowd?: number;
 };
 
 /** Facts for the lease. */
@@ -142,6 +146,8 @@ export type LeaseInput =
   | { readonly k: 'yield'; readonly heir: NodeId | ''; readonly cause: YieldCause }
   /** The holder is to make this the roster; ignored while it lapsed, or an earlier change is under way. */
   | { readonly k: 'roster'; readonly nodes: readonly NodeId[] }
+  /** The holder is to renew at once. */
+  | { readonly k: 'renew' }
   /** The kernel fence of this node was lost. */
   | { readonly k: 'fenceLost' };
 

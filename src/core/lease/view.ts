@@ -15,31 +15,23 @@ export type HolderSeen = {
 
 /** Owner that a majority of the observed servers agrees on, with the age of the newest renewal seen; null = no majority, or vacant. */
 export function holderSeen(s: LeaseState, now: Now): HolderSeen | null {
-  const votes = new Map<string, { n: number; at: number; released: number; ttlMs: number }>();
-  for (const seen of s.servers) {
-    if (seen === null || seen.snap.o === '') continue;
-    const key = `${seen.snap.o}|${seen.snap.e}`;
-    const vote = votes.get(key) ?? { n: 0, at: Number.NEGATIVE_INFINITY, released: 0, ttlMs: seen.meta.ttlMs };
-    votes.set(key, {
-      ...vote,
-      n: vote.n + 1,
-      at: Math.max(vote.at, seen.recSince),
-      released: vote.released + Number(seen.snap.rel === '1'),
-    });
-  }
-  for (const [key, vote] of votes) {
-    if (vote.n < majorityOf(s.config.servers)) continue;
-    const [owner = '', epoch = ''] = key.split('|');
-    const node = nodeOf(owner);
+  const majority = majorityOf(s.config.servers);
+  for (const first of s.servers) {
+    if (first === null || first.snap.o === '') continue;
+    const { o, e } = first.snap;
+    let votes = 0;
+    let released = false;
+    let at = Number.NEGATIVE_INFINITY;
+    for (const seen of s.servers) {
+      if (seen === null || seen.snap.o !== o || seen.snap.e !== e) continue;
+      votes += 1;
+      at = Math.max(at, seen.recSince);
+      if (seen.snap.rel === '1') released = true;
+    }
+    if (votes < majority) continue;
+    const node = nodeOf(o);
     if (node === null) return null;
-    return {
-      node,
-      boot: bootOf(owner) ?? 0,
-      epoch: Number(epoch),
-      released: vote.released > 0,
-      ageMs: Math.round(now.mono - vote.at),
-      ttlMs: vote.ttlMs,
-    };
+    return { node, boot: bootOf(o) ?? 0, epoch: Number(e), released, ageMs: Math.round(now.mono - at), ttlMs: first.meta.ttlMs };
   }
   return null;
 }

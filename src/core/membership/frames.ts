@@ -1,7 +1,8 @@
 // Frames: the heartbeat of one peer, received on its own authenticated stream.
 import type { NodeId } from '../types.ts';
 import { absorb, admit, alarm, learn } from './learn.ts';
-import { PROTOCOL, PROTOCOL_MIN, plausible, silenceLimitMs, TABLE_GAP_MS, TABLE_PEER_GAP_MS, UPDATES_IN_MAX } from './limits.ts';
+import { plausible, silenceLimitMs, TABLE_GAP_MS, TABLE_PEER_GAP_MS, UPDATES_IN_MAX } from './limits.ts';
+import { type Protocol, understands } from './protocol.ts';
 import { addressOfRival, hurry } from './spread.ts';
 import { currentDigest, currentRing, type Draft, type Peer, patch } from './state.ts';
 import { acquitted } from './suspicion.ts';
@@ -10,9 +11,13 @@ import type { Frame } from './types.ts';
 /** Shortest time between two rounds sent only to make a suspect refute. */
 const NUDGE_MS = 100;
 
-/** Takes a frame that came over the stream of `from`; frames that name another node, cluster or protocol are dropped. */
+/** Takes a frame that came over the stream of `from`; frames that name another node or cluster are dropped. */
 export function onFrame(d: Draft, from: NodeId, frame: Frame): void {
-  if (frame.node !== from || frame.cluster !== d.config.cluster || frame.vMin > PROTOCOL || frame.v < PROTOCOL_MIN) return;
+  if (frame.node !== from || frame.cluster !== d.config.cluster) return;
+  if (!understands(frame)) {
+    onForeign(d, from, { v: frame.v, vMin: frame.vMin });
+    return;
+  }
   if (!plausible(frame.boot, frame.inc)) return;
   if (from === d.config.node) {
     if (frame.boot !== d.config.boot) alarm(d, from, frame.boot, '');
@@ -33,8 +38,17 @@ export function onFrame(d: Draft, from: NodeId, frame: Frame): void {
   compareDigest(d, from, frame.digest);
 }
 
+/** Nothing such a node says is believed, not even that it lives; operators are told once for each protocol it speaks. */
+export function onForeign(d: Draft, from: NodeId, protocol: Protocol): void {
+  if (from === d.config.node) return;
+  const peer = d.peers.get(from) ?? admit(d, from, '');
+  if (peer === null || (peer.foreign?.v === protocol.v && peer.foreign.vMin === protocol.vMin)) return;
+  patch(d, from, { foreign: protocol });
+  d.effects.push({ k: 'foreign', node: from, protocol });
+}
+
 /** The frame proves its sender alive, and times the way. */
-function creditFrame(d: Draft, from: NodeId, frame: Frame): void {
+export function creditFrame(d: Draft, from: NodeId, frame: Frame): void {
   const peer = d.peers.get(from);
   if (peer === undefined) return;
   const again = frame.boot === peer.record.boot && peer.heardSeq > 0;
@@ -45,6 +59,7 @@ function creditFrame(d: Draft, from: NodeId, frame: Frame): void {
     heardAt: d.now,
     heardSeq: frame.seq,
     frame,
+    foreign: null,
     // A node that left may go on speaking; forgotten it stays forgotten.
     reaped: peer.reaped && frame.leaving,
     jitterMs: counted ? peer.jitterMs + (Math.min(lateMs, 2_000) - peer.jitterMs) / 8 : peer.jitterMs,

@@ -1,10 +1,5 @@
 // Every time and every count of membership in one place. Times are milliseconds on the monotonic clock.
 
-/** Protocol version this code speaks, and the oldest it understands. */
-export const PROTOCOL = 1;
-/** See PROTOCOL. */
-export const PROTOCOL_MIN = 1;
-
 /** Up to this many nodes everyone sends heartbeats to everyone. */
 export const ALL_TO_ALL_MAX = 16;
 /** Beyond it: heartbeats go to this many ring successors ... */

@@ -7,7 +7,7 @@
 //
 // One step: take the input, judge what is due, send what is due, name what changed.
 import type { NodeId, Now } from '../types.ts';
-import { exchange, onFrame } from './frames.ts';
+import { exchange, onForeign, onFrame } from './frames.ts';
 import { admit, learn } from './learn.ts';
 import { ALL_TO_ALL_MAX, DIAL_MS, HUBS_MAX, PEERS_MAX, silenceLimitMs, TABLE_MS } from './limits.ts';
 import { nextRandom } from './random.ts';
@@ -139,7 +139,8 @@ function finish(d: Draft): MembershipStep {
   currentDigest(d);
   report(d);
   d.wakeAt = Math.max(d.now, Math.min(judgeAt, d.nextBeatAt, d.nextTableAt));
-  return { state: stateOf(d), effects: d.effects, wakeAt: d.wakeAt };
+  const { effects } = d;
+  return { state: stateOf(d), effects, wakeAt: d.wakeAt };
 }
 
 /** A step long after it was due: this process stood still, and frames may wait unread. Judge only after a heartbeat's time. */
@@ -153,6 +154,9 @@ function take(d: Draft, input: MembershipInput): void {
       break;
     case 'frame':
       onFrame(d, input.from, input.frame);
+      break;
+    case 'foreign':
+      onForeign(d, input.from, input.protocol);
       break;
     case 'link':
       onLink(d, input.peer, input.up, input.hard);

@@ -2,6 +2,7 @@
 import type { NodeId, Now } from '../types.ts';
 import { digestOf } from './digest.ts';
 import { type MemberRecord, NEVER_HEARD } from './merge.ts';
+import type { Protocol } from './protocol.ts';
 import { type Ring, ringOf } from './ring.ts';
 import type { Frame, Member, MemberState, MembershipConfig, MembershipEffect, MemberUpdate } from './types.ts';
 
@@ -33,6 +34,7 @@ export type Peer = {
   readonly jitterMs: number;
   readonly heardSeq: number;
   readonly frame: Frame | null;
+  readonly foreign: Protocol | null;
   readonly dialledAt: number;
   readonly tableAt: number;
   readonly nudgedAt: number;
@@ -88,7 +90,7 @@ export type Draft = Omit<Mutable<MembershipState>, 'peers' | 'spread'> & {
   peers: Map<NodeId, Peer>;
   spread: Map<string, Spread>;
   readonly now: number;
-  readonly effects: MembershipEffect[];
+  effects: MembershipEffect[];
   /** Records changed: the digest must be computed anew. */
   dirty: boolean;
 };
@@ -102,8 +104,9 @@ export function draftOf(state: MembershipState, now: Now): Draft {
 
 /** Closes the working copy. */
 export function stateOf(d: Draft): MembershipState {
-  const { now: _now, effects: _effects, dirty: _dirty, ...state } = d;
-  return state;
+  // The copy becomes the state, less its orders: copying it once more would cost as much as the rest of a quiet turn.
+  d.effects = [];
+  return d;
 }
 
 /** A peer of which nothing is known yet but its name. */
@@ -128,6 +131,7 @@ export function newPeer(node: NodeId, address: string, fixed: boolean, now: numb
     jitterMs: 0,
     heardSeq: 0,
     frame: null,
+    foreign: null,
     dialledAt: -Infinity,
     tableAt: -Infinity,
     nudgedAt: -Infinity,
@@ -190,6 +194,7 @@ export function memberOf(peer: Peer): Member {
     rttMs: peer.rttMs,
     jitterMs: peer.jitterMs,
     frame: peer.frame,
+    foreign: peer.foreign,
   };
 }
 

@@ -1,5 +1,7 @@
 // Membership's vocabulary: what a heartbeat carries, what is believed of a peer, the machine's inputs and orders.
+import type { HotModel } from '../hotset/types.ts';
 import type { Enforcer, NodeId, Role } from '../types.ts';
+import type { Protocol } from './protocol.ts';
 
 /** State of a member. At equal incarnation a later word wins: alive < suspect < dead < left. */
 export type MemberState = 'alive' | 'suspect' | 'dead' | 'left';
@@ -52,6 +54,11 @@ export type NodeView = {
   readonly bytesBehind: number;
   readonly hot: number;
   readonly hotWanted: number;
+  /** What it has loaded. */
+  readonly loaded: readonly HotModel[];
+  /** Its trouble by name; `unfit`: it serves, but a node without that trouble would serve better. */
+  readonly ollamaKind: string;
+  readonly unfit: boolean;
   readonly load: number;
   readonly loopLagMs: number;
   readonly lhm: number;
@@ -63,6 +70,8 @@ export type NodeView = {
   /** MACs that answered for the address when this node last saw any answer, and how long ago; empty = none under this holder. */
   readonly wireMacs: readonly string[];
   readonly wireAgeMs: number;
+  /** The active's store shrank suddenly, and this node waits for an operator's word before it deletes. */
+  readonly deletionAlert: boolean;
   /** It may not claim before this long; 0 = old enough. */
   readonly youngMs: number;
   /** It lost the role so often lately that it stands behind the others for this long; 0 = it does not. */
@@ -104,6 +113,8 @@ export type MembershipInput =
   | { readonly k: 'tick' }
   /** A frame received over the authenticated connection of `from`. */
   | { readonly k: 'frame'; readonly from: NodeId; readonly frame: Frame }
+  /** A frame of a protocol that is not understood came over the connection of `from`; nothing more of it could be read. */
+  | { readonly k: 'foreign'; readonly from: NodeId; readonly protocol: Protocol }
   /** The stream to or from `peer` opened, or closed. `hard`: closed by RST, GOAWAY or refusal, not by us. */
   | { readonly k: 'link'; readonly peer: NodeId; readonly up: boolean; readonly hard: boolean }
   /** Full table received by PushPull from `from`. */
@@ -143,6 +154,8 @@ export type MembershipEffect =
       readonly to: MemberState;
       readonly why: string;
     }
+  /** A node speaks a protocol that is not understood: it is no member until it is upgraded, or this node is. Named once for each protocol. */
+  | { readonly k: 'foreign'; readonly node: NodeId; readonly protocol: Protocol }
   /**
    * Two live processes claim one node id. `boot` is the other claim; for the own id the process with the higher boot is the newcomer
    * and must end itself, the older one only raises the alarm.
@@ -167,6 +180,8 @@ export type Member = {
   readonly jitterMs: number;
   /** Last frame, null before the first. */
   readonly frame: Frame | null;
+  /** The protocol it speaks when that is not understood here; else null, or absent. */
+  readonly foreign?: Protocol | null;
 };
 
 /** Timing of gossip, ms. */

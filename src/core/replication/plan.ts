@@ -6,7 +6,16 @@
 // would then answer with either. A store that is refused plans nothing: half a truth about a store is no ground to write to another.
 import type { NodeId } from '../types.ts';
 import { caseKey, displayName, isModelPath, isSha256, pathOfName } from './names.ts';
-import type { FetchModel, Inventory, ModelPath, RefusedModel, ReplicationPlan, ReplicationPolicy, StoreModel } from './types.ts';
+import type {
+  FetchBlobAhead,
+  FetchModel,
+  Inventory,
+  ModelPath,
+  RefusedModel,
+  ReplicationPlan,
+  ReplicationPolicy,
+  StoreModel,
+} from './types.ts';
 
 /** What the plan is made of. `active` is the lease holder's inventory under its epoch, `peers` those of the other nodes. */
 export type PlanArgs = {
@@ -28,6 +37,7 @@ export function planReplication(args: PlanArgs): ReplicationPlan {
   const { allowed, refused } = withoutCaseVariants(wanted, own.models);
   const local = new Map(own.models.map((model) => [model.path, model]));
   const behind = allowed.filter((model) => !holds(local.get(model.path), model));
+  const ahead = aheadOf(args);
 
   return {
     fetch: byUrgency(behind, required).map((model) => orderFor(model, args, required)),
@@ -38,7 +48,17 @@ export function planReplication(args: PlanArgs): ReplicationPlan {
     bytesBehind: behind.reduce((sum, model) => sum + bytesMissing(local.get(model.path), model), 0),
     modelsComplete: allowed.length - behind.length,
     modelsTotal: wanted.length,
+    ...(ahead.length === 0 ? {} : { ahead }),
   };
+}
+
+/** The active is the only source: a standby that fetches the blob too shares its chunks without being asked here. */
+function aheadOf({ active, policy }: PlanArgs): readonly FetchBlobAhead[] {
+  if (policy.ahead !== true) return [];
+  const sound = (active.inventory.loose ?? []).filter((ref) => isSha256(ref.digest) && ref.sizeBytes > 0);
+  return [...sound]
+    .sort((a, b) => b.sizeBytes - a.sizeBytes || compare(a.digest, b.digest))
+    .map(({ digest, sizeBytes }) => ({ digest, sizeBytes, sources: [active.node] }));
 }
 
 function emptyPlan(blocked: string | null): ReplicationPlan {

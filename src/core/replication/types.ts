@@ -30,6 +30,8 @@ export type Inventory = {
   readonly models: readonly StoreModel[];
   /** Set when the store cannot be served: unreadable, or a layout we do not support (manifests-v2). */
   readonly refused: string | null;
+  /** Complete, verified young blobs that no manifest names: Ollama downloads a model. Absent = none. */
+  readonly loose?: readonly BlobRef[];
 };
 
 /** Bring one model here: fetch its manifest from `from`, its missing blobs from any of `sources` (first one first). */
@@ -45,6 +47,9 @@ export type FetchModel = {
   /** The manifest is here and stays as it is: only blobs that are missing or corrupt are fetched. */
   readonly blobsOnly?: true;
 };
+
+/** Bring one blob into the stage, before anybody knows which model it belongs to. */
+export type FetchBlobAhead = BlobRef & { readonly sources: readonly NodeId[] };
 
 /** Remove one model here, as the active did. The manifest must still be this one. */
 export type RemoveModel = { readonly path: ModelPath; readonly manifestDigest: Sha256; readonly epoch: number };
@@ -74,6 +79,8 @@ export type ReplicationPlan = {
   readonly bytesBehind: number;
   readonly modelsComplete: number;
   readonly modelsTotal: number;
+  /** Blobs of a model that the active still downloads, larger first. Absent = none. */
+  readonly ahead?: readonly FetchBlobAhead[];
 };
 
 /**
@@ -85,4 +92,6 @@ export type ReplicationPolicy = {
   readonly exclude: readonly RegExp[];
   /** Names as people write them. Always taken, and first. */
   readonly required: readonly string[];
+  /** Every model is taken, so a blob may come before its model has a name. */
+  readonly ahead?: boolean;
 };

@@ -72,10 +72,17 @@ export function textOf(s: Settings): string {
   });
 }
 
+// Every heartbeat, sent or received, asks for it; a record is never changed in place.
+const hashes = new WeakMap<Settings, number>();
+
 /** Hash of the record, a safe integer below 2^53. */
 export function hashOf(s: Settings): number {
+  const known = hashes.get(s);
+  if (known !== undefined) return known;
   const text = textOf(s);
-  return (fnv(text, 0x9747b28c) & 0x1fffff) * 4_294_967_296 + fnv(text, 0x811c9dc5);
+  const hash = (fnv(text, 0x9747b28c) & 0x1fffff) * 4_294_967_296 + fnv(text, 0x811c9dc5);
+  hashes.set(s, hash);
+  return hash;
 }
 
 function fnv(text: string, seed: number): number {

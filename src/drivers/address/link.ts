@@ -2,6 +2,7 @@
 // kernel's lifetime of an address where that is what ends it. All addresses are one thing: on together, off together.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { ipBatch, run } from './ip.ts';
+import { openIpSession } from './session.ts';
 import { addressPresent } from './watch.ts';
 
 /** How an act went. */
@@ -16,6 +17,15 @@ export type Link = {
   /** Gives an address of the documentation range a lifetime, on loopback and for milliseconds, and reads it back. */
   canLimit(): Promise<LinkOutcome>;
   off(): Promise<LinkOutcome>;
+  /**
+   * Puts the addresses on, without a lifetime, and announces them; true = on its way, and whether they are on only the kernel's table tells.
+   * keepalived finds them there when it comes.
+   */
+  place(): boolean;
+  /** Takes them off, without waiting for it. */
+  drop(): void;
+  /** Ends what it keeps running. */
+  end(): void;
 };
 
 /** What is moved: addresses with their prefix lengths, on one interface. */
@@ -24,15 +34,25 @@ export type LinkOptions = { readonly vips: readonly string[]; readonly interface
 /** Neighbours are told again this often while the address is held, ms. */
 const ANNOUNCE_EVERY_MS = 10_000;
 const PROBE = '192.0.2.1';
+/** An address that was handed to the session is on by then, ms. */
+const PLACED_MS = 50;
 
 /** Works on `vips` at one interface. `now` is CLOCK_MONOTONIC in ms. */
 export function openLink(options: LinkOptions & { readonly now: () => number }): Link {
   const { now } = options;
+  const session = openIpSession();
   const plain = options.vips.map(addressOf);
   const v4 = plain.filter((address) => !address.includes(':'));
   const v6 = plain.filter((address) => address.includes(':'));
   let announcedAt = Number.NEGATIVE_INFINITY;
   let bursts = 0;
+
+  /** One burst, at once. It starts while `ip` is at work, and an address that is not there yet ends it: then once more. */
+  async function announcePlaced(address: string): Promise<void> {
+    const args = ['-U', '-q', '-c', '2', '-I', options.interface, address];
+    const first = await run('arping', args, 3000);
+    if (!first.ok && addressPresent(address) === true) await run('arping', args, 3000);
+  }
 
   function announce(): void {
     if (now() - announcedAt < ANNOUNCE_EVERY_MS) return;
@@ -74,16 +94,33 @@ export function openLink(options: LinkOptions & { readonly now: () => number }):
       bursts = 0;
       return flushAddresses(options);
     },
+    place() {
+      const fresh = v6.some((address) => addressPresent(address) !== true);
+      const restore = fresh ? announceByKernel(options.interface) : null;
+      const written = session.write(options.vips.map((vip) => lineFor('replace', vip, options.interface, null, restore === null)));
+      if (restore !== null) setTimeout(restore, PLACED_MS).unref();
+      if (written) for (const address of v4) void announcePlaced(address);
+      return written;
+    },
+    drop() {
+      session.write(flushLines(options));
+    },
+    end() {
+      session.close();
+    },
   };
 }
 
 /** Takes the addresses off the interface; succeeds where they are not there, and whatever prefix length they have. */
 export async function flushAddresses(options: LinkOptions): Promise<LinkOutcome> {
-  const lines = options.vips.map((vip) => {
+  return plainOutcome(await ipBatch(flushLines(options), true));
+}
+
+function flushLines(options: LinkOptions): readonly string[] {
+  return options.vips.map((vip) => {
     const address = addressOf(vip);
     return `address flush to ${address}/${address.includes(':') ? 128 : 32} dev ${options.interface}`;
   });
-  return plainOutcome(await ipBatch(lines, true));
 }
 
 /** The address without its prefix length. */
@@ -92,12 +129,13 @@ export function addressOf(vip: string): string {
 }
 
 /**
- * The line for `ip -batch` that puts `vip` on, or changes it, for `seconds`. An IPv6 address is never preferred: connections of this host must
+ * The line for `ip -batch` that puts `vip` on, or changes it, for `seconds` (null = for good). An IPv6 address is never preferred: connections of this host must
  * not take it as their source. `nodad`: its uniqueness is not tested, the lease sees to that.
  */
-export function lineFor(act: 'replace' | 'change', vip: string, name: string, seconds: number, nodad: boolean): string {
-  const preferred = vip.includes(':') ? `0${nodad ? ' nodad' : ''}` : String(seconds);
-  return `address ${act} ${vip} dev ${name} valid_lft ${seconds} preferred_lft ${preferred}`;
+export function lineFor(act: 'replace' | 'change', vip: string, name: string, seconds: number | null, nodad: boolean): string {
+  const valid = seconds === null ? 'forever' : String(seconds);
+  const preferred = vip.includes(':') ? `0${nodad ? ' nodad' : ''}` : valid;
+  return `address ${act} ${vip} dev ${name} valid_lft ${valid} preferred_lft ${preferred}`;
 }
 
 /** The kernel counts lifetimes in whole seconds: rounded down, so that none reaches beyond `ms`. */

@@ -13,6 +13,7 @@ export type ArpWatch = {
 };
 
 const PERIOD_MS = 1000;
+const BEGIN_MS = 300;
 const MACS_MAX = 16;
 
 /** Asks for `address` (IPv4, no prefix length) each second while active; needs CAP_NET_RAW and iputils arping. */
@@ -52,7 +53,8 @@ export function watchArp(options: {
       if (wanted === on) return;
       on = wanted;
       clearTimeout(next);
-      if (on && child === null) ask();
+      // Not at once: it begins while an address is being handed over, and the start of a program would stand in its way.
+      if (on && child === null) next = setTimeout(ask, BEGIN_MS);
     },
     close() {
       on = false;

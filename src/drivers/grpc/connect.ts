@@ -4,7 +4,7 @@
 import { Client, connectivityState, credentials } from '@grpc/grpc-js';
 import { CALLS_ONLY, CLIENT_OPTIONS } from './options.ts';
 import { handshake, PROBE_MS, type ProbeTarget } from './probe.ts';
-import type { TlsIdentity } from './tls.ts';
+import type { LiveIdentity, TlsIdentity } from './tls.ts';
 
 const READY_MS = 700;
 const RETRY_MIN_MS = 100;
@@ -20,13 +20,15 @@ const SETTLED_MS = 2_000;
 /** What a connection needs. `use` works with a ready client until it is broken or `signal` ends; it must never reject. */
 export type ConnectOptions = {
   readonly target: () => ProbeTarget;
-  readonly identity: TlsIdentity;
+  readonly identity: LiveIdentity;
   /** The connection will carry a stream. */
   readonly streams: boolean;
   readonly clock: () => number;
   readonly use: (client: Client, signal: AbortSignal) => Promise<void>;
   /** Told when attempts begin to fail, and when they succeed again. */
   readonly onChange: (up: boolean) => void;
+  /** The peer is there, but its certificate or ours is refused, and why. */
+  readonly onMismatch: (why: string) => void;
 };
 
 /** A connection that is kept. */
@@ -72,8 +74,8 @@ export function keepConnected(options: ConnectOptions): Connection {
 
   async function attempt(): Promise<'refused' | 'unready' | 'short' | 'settled'> {
     const target = options.target();
-    if (!(await handshake(target, PROBE_MS, life.signal))) return 'refused';
-    const client = clientFor(target, options.identity, options.streams);
+    if (!(await handshake(target, PROBE_MS, life.signal, options.onMismatch))) return 'refused';
+    const client = clientFor(target, options.identity.current(), options.streams);
     const readyAt = clock();
     try {
       if (!(await becomesReady(client))) return 'unready';

@@ -11,6 +11,7 @@ import type {
   PauseCommand,
   SwitchoverCommand,
 } from '../../gen/control.ts';
+import { alertsHandlers } from './alerts-service.ts';
 import { callerOf, failure, forbidden } from './caller.ts';
 import { explainOut, historyOut, modelsOut, outcomeOut, statusOut } from './convert-control.ts';
 import { count, labelOrNone, parse, text } from './fields.ts';
@@ -75,6 +76,7 @@ export function controlHandlers(handlers: ControlHandlers, gate: ControlGate): U
       return outcomeOut(await handlers.forget({ node: nodeIn(node), by: byIn(by) }, caller));
     }),
     ...replicationHandlers(handlers, unary),
+    ...alertsHandlers(handlers, unary),
   };
 }
 

@@ -1,4 +1,5 @@
 // Heartbeats between the generated types and the core's.
+import type { HotModel } from '../../core/hotset/types.ts';
 import type { Frame, LeaseView, MemberUpdate, NodeView } from '../../core/membership/types.ts';
 import type * as wire from '../../gen/peer.ts';
 import { address, count, int32, label, labelOrNone, list, refuse, text, uint32, uint64, word } from './fields.ts';
@@ -13,6 +14,7 @@ const VETOES_MAX = 24;
 const SHORT_MAX = 64;
 const PHASES_MAX = 16;
 const MACS_MAX = 4;
+const LOADED_MAX = 16;
 
 const ROLES = ['active', 'standby', 'witness'] as const;
 const MODES = ['redis', 'failsafe', 'none'] as const;
@@ -152,6 +154,9 @@ function viewIn(w: wire.NodeView): NodeView {
     bytesBehind: count(w.bytesBehind, 'view.bytes_behind'),
     hot: w.hot,
     hotWanted: w.hotWanted,
+    loaded: list(w.loaded, LOADED_MAX, 'view.loaded').map(loadedIn),
+    ollamaKind: text(w.ollamaKind, SHORT_MAX, 'view.ollama_kind'),
+    unfit: w.unfit,
     load: w.load,
     loopLagMs: w.loopLagMs,
     lhm: w.lhm,
@@ -160,10 +165,31 @@ function viewIn(w: wire.NodeView): NodeView {
     mac: text(w.mac, SHORT_MAX, 'view.mac'),
     wireMacs: list(w.wireMacs, MACS_MAX, 'view.wire_macs').map((mac) => text(mac, SHORT_MAX, 'view.wire_macs')),
     wireAgeMs: w.wireAgeMs,
+    deletionAlert: w.deletionAlert,
     youngMs: w.youngMs,
     backoffMs: w.backoffMs,
     vetoes: list(w.vetoes, VETOES_MAX, 'view.vetoes').map((veto) => text(veto, TEXT_MAX, 'view.vetoes')),
     version: text(w.version, SHORT_MAX, 'view.version'),
+  };
+}
+
+function loadedIn(w: wire.LoadedModel): HotModel {
+  return {
+    name: text(w.name, TEXT_MAX, 'view.loaded.name'),
+    weights: text(w.weights, SHORT_MAX, 'view.loaded.weights'),
+    contextLength: w.contextLength === 0 ? null : w.contextLength,
+    sizeBytes: count(w.sizeBytes, 'view.loaded.size_bytes'),
+    forever: w.forever,
+  };
+}
+
+function loadedOut(m: HotModel): wire.LoadedModel {
+  return {
+    name: m.name.slice(0, TEXT_MAX),
+    weights: m.weights.slice(0, SHORT_MAX),
+    contextLength: uint32(m.contextLength ?? 0),
+    sizeBytes: uint64(m.sizeBytes),
+    forever: m.forever,
   };
 }
 
@@ -182,6 +208,9 @@ function viewOut(v: NodeView): wire.NodeView {
     bytesBehind: uint64(v.bytesBehind),
     hot: uint32(v.hot),
     hotWanted: uint32(v.hotWanted),
+    loaded: v.loaded.slice(0, LOADED_MAX).map(loadedOut),
+    ollamaKind: v.ollamaKind.slice(0, SHORT_MAX),
+    unfit: v.unfit,
     load: uint32(v.load),
     loopLagMs: uint32(v.loopLagMs),
     lhm: uint32(v.lhm),
@@ -190,6 +219,7 @@ function viewOut(v: NodeView): wire.NodeView {
     mac: v.mac.slice(0, SHORT_MAX),
     wireMacs: v.wireMacs.slice(0, MACS_MAX).map((mac) => mac.slice(0, SHORT_MAX)),
     wireAgeMs: uint32(v.wireAgeMs),
+    deletionAlert: v.deletionAlert,
     youngMs: uint32(v.youngMs),
     backoffMs: uint32(v.backoffMs),
     vetoes: v.vetoes.slice(0, VETOES_MAX).map((veto) => veto.slice(0, TEXT_MAX)),

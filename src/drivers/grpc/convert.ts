@@ -1,8 +1,9 @@
 // The edge: bytes and generated types on one side, the core's types on the other. What another host says is checked here in full, and
 // nothing here throws: a message is either a value or a reason why it was refused.
 import type { HandoverWhy, PeerMessage } from '../../core/io.ts';
+import { type Protocol, understands } from '../../core/membership/protocol.ts';
 import type { Frame, MemberUpdate } from '../../core/membership/types.ts';
-import type { Inventory, StoreModel } from '../../core/replication/types.ts';
+import type { BlobRef, Inventory, StoreModel } from '../../core/replication/types.ts';
 import type { Identity, NodeId } from '../../core/types.ts';
 import * as wire from '../../gen/peer.ts';
 import { frameIn, frameOut, MEMBERS_MAX, updateIn, updateOut } from './convert-frame.ts';
@@ -13,8 +14,10 @@ import { count, hash, label, labelOrNone, list, type Parsed, parse, refuse, text
 export const ENVELOPE_MAX_BYTES = 8_192;
 /** Models in one inventory. */
 const MODELS_MAX = 1_000;
-/** Bytes of one manifest. */
-export const MANIFEST_MAX_BYTES = 200_000;
+/** Loose blobs in one inventory. */
+const LOOSE_MAX = 1_000;
+/** Bytes of one manifest: a model of tensors names thousands of blobs. The store's own limit. */
+export const MANIFEST_MAX_BYTES = 4 * 1024 * 1024;
 
 const PATH_MAX = 600;
 const VETOES_MAX = 24;
@@ -22,11 +25,13 @@ const TEXT_MAX = 256;
 const SHORT_MAX = 64;
 const VERDICTS = ['accepted', 'nack', 'not_in_roster'] as const;
 
-/** A message of the stream from its bytes. */
-export function messageIn(bytes: Uint8Array): Parsed<PeerMessage> {
+/** A message of the stream from its bytes. Of a frame whose protocol is not understood, nothing but that protocol is read. */
+export function messageIn(bytes: Uint8Array): Parsed<PeerMessage | { readonly k: 'foreign'; readonly protocol: Protocol }> {
   return parse(() => {
     if (bytes.length > ENVELOPE_MAX_BYTES) refuse(`${bytes.length} bytes in one message, ${ENVELOPE_MAX_BYTES} are allowed`);
-    return bodyIn(wire.Envelope.decode(bytes).body ?? refuse('empty message, or of a later protocol'));
+    const body = wire.Envelope.decode(bytes).body ?? refuse('empty message, or of a later protocol');
+    if (body.$case !== 'frame' || understands(body.value)) return bodyIn(body);
+    return { k: 'foreign', protocol: { v: body.value.v, vMin: body.value.vMin } };
   });
 }
 
@@ -87,9 +92,14 @@ function bodyOut(msg: PeerMessage): wire.Envelope['body'] {
     case 'forceClaim':
       return { $case: msg.k, value: { id: uint64(msg.id), by: msg.by.slice(0, TEXT_MAX) } };
     case 'rosterRequest':
-      return { $case: msg.k, value: { id: uint64(msg.id), node: msg.node, by: msg.by.slice(0, TEXT_MAX), leaving: msg.leaving } };
+      return {
+        $case: msg.k,
+        value: { id: uint64(msg.id), node: msg.node, by: msg.by.slice(0, TEXT_MAX), leaving: msg.leaving, boot: uint64(msg.boot) },
+      };
     case 'forgotten':
       return { $case: msg.k, value: { node: msg.node } };
+    case 'acceptDeletes':
+      return { $case: msg.k, value: { epoch: uint64(msg.epoch), by: msg.by.slice(0, TEXT_MAX) } };
   }
 }
 
@@ -132,11 +142,20 @@ function bodyIn(body: NonNullable<wire.Envelope['body']>): PeerMessage {
     case 'forceClaim':
       return { k: body.$case, id: count(body.value.id, 'id'), by: text(body.value.by, TEXT_MAX, 'by') };
     case 'rosterRequest': {
-      const { id, node, by, leaving } = body.value;
-      return { k: body.$case, id: count(id, 'id'), node: label(node, 'node'), by: text(by, TEXT_MAX, 'by'), leaving };
+      const { id, node, by, leaving, boot } = body.value;
+      return {
+        k: body.$case,
+        id: count(id, 'id'),
+        node: label(node, 'node'),
+        by: text(by, TEXT_MAX, 'by'),
+        leaving,
+        boot: count(boot, 'boot'),
+      };
     }
     case 'forgotten':
       return { k: body.$case, node: label(body.value.node, 'node') };
+    case 'acceptDeletes':
+      return { k: body.$case, epoch: count(body.value.epoch, 'epoch'), by: text(body.value.by, TEXT_MAX, 'by') };
   }
 }
 
@@ -184,6 +203,7 @@ export function inventoryOut(answer: {
     version: uint64(inventory.version),
     models: inventory.models.slice(0, MODELS_MAX).map(modelOut),
     refused: refused.slice(0, TEXT_MAX),
+    loose: (inventory.loose ?? []).slice(0, LOOSE_MAX).map((ref) => ({ digest: ref.digest, sizeBytes: uint64(ref.sizeBytes) })),
   };
 }
 
@@ -191,15 +211,23 @@ export function inventoryOut(answer: {
 export function inventoryIn(
   reply: wire.InventoryReply,
 ): Parsed<{ readonly inventory: Inventory; readonly epoch: number; readonly boot: number }> {
-  return parse(() => ({
-    boot: count(reply.boot, 'boot'),
-    epoch: count(reply.epoch, 'epoch'),
-    inventory: {
-      version: count(reply.version, 'version'),
-      models: list(reply.models, MODELS_MAX, 'models').map(modelIn),
-      refused: reply.refused === '' ? null : text(reply.refused, TEXT_MAX, 'refused'),
-    },
-  }));
+  return parse(() => {
+    const loose = list(reply.loose, LOOSE_MAX, 'loose').map(looseIn);
+    return {
+      boot: count(reply.boot, 'boot'),
+      epoch: count(reply.epoch, 'epoch'),
+      inventory: {
+        version: count(reply.version, 'version'),
+        models: list(reply.models, MODELS_MAX, 'models').map(modelIn),
+        refused: reply.refused === '' ? null : text(reply.refused, TEXT_MAX, 'refused'),
+        ...(loose.length === 0 ? {} : { loose }),
+      },
+    };
+  });
+}
+
+function looseIn({ digest, sizeBytes }: wire.LooseBlob): BlobRef {
+  return { digest: hash(digest, 'loose.digest'), sizeBytes: count(sizeBytes, 'loose.size_bytes') };
 }
 
 /** What a manifest request asks for. */

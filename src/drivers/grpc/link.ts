@@ -2,12 +2,13 @@
 // messages that wait for a stream for a moment.
 import { type Client, type ClientDuplexStream, Metadata, type ServerDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
 import type { PeerMessage } from '../../core/io.ts';
+import type { Protocol } from '../../core/membership/protocol.ts';
 import type { NodeId } from '../../core/types.ts';
 import { PeerService } from '../../gen/peer.ts';
 import { type Connection, keepConnected, untilBroken } from './connect.ts';
 import type { ProbeTarget } from './probe.ts';
 import { openStream, type PeerStream } from './stream.ts';
-import type { TlsIdentity } from './tls.ts';
+import type { LiveIdentity } from './tls.ts';
 
 const OPEN_MS = 1_000;
 const KNOCK_MS = 2_000;
@@ -24,11 +25,13 @@ export const raw = (bytes: Uint8Array): Buffer =>
 export type LinkOptions = {
   readonly self: NodeId;
   readonly peer: NodeId;
-  readonly identity: TlsIdentity;
+  readonly identity: LiveIdentity;
   readonly clock: () => number;
   /** Turns what the own stream sends into bytes. */
   readonly serialize: typeof raw;
   readonly onMessage: (msg: PeerMessage) => void;
+  /** The peer's heartbeats are of a protocol that is not understood here. */
+  readonly onForeign: (protocol: Protocol) => void;
   /** The stream opened or closed; `hard`: not by an orderly end. */
   readonly onLink: (up: boolean, hard: boolean) => void;
   /** The larger name is connected but has no stream yet: make the other side dial. */
@@ -37,6 +40,8 @@ export type LinkOptions = {
   /** The peer does not let us in; told once per reason. */
   readonly onRejected: (reason: string) => void;
   readonly onReach: (up: boolean) => void;
+  /** TLS between the two fails for this reason; told once per reason. */
+  readonly onMismatch: (why: string) => void;
 };
 
 /** A link. */
@@ -67,11 +72,12 @@ export function createLink(options: LinkOptions): Link {
   let stream: PeerStream | null = null;
   let closed = false;
   let lastRejection = '';
+  let lastMismatch = '';
   let waiting: { readonly msg: PeerMessage; readonly at: number }[] = [];
 
   function opened(call: Parameters<typeof openStream>[0]): PeerStream {
-    const { onMessage, onRefused } = options;
-    const next = openStream(call, { clock, onMessage, onRefused });
+    const { onMessage, onForeign, onRefused } = options;
+    const next = openStream(call, { clock, onMessage, onForeign, onRefused });
     stream?.end();
     stream = next;
     options.onLink(true, false);
@@ -92,6 +98,12 @@ export function createLink(options: LinkOptions): Link {
     if (reason === lastRejection) return;
     lastRejection = reason;
     options.onRejected(reason);
+  }
+
+  function mismatched(why: string): void {
+    if (why === lastMismatch) return;
+    lastMismatch = why;
+    options.onMismatch(why);
   }
 
   /** Owner: opens the stream and lives with it. Settles when it is over. */
@@ -164,9 +176,21 @@ export function createLink(options: LinkOptions): Link {
         if (moved) connection.nudge();
         return;
       }
-      const { identity, onReach } = options;
+      const { identity } = options;
+      const onReach = (up: boolean) => {
+        if (up) lastMismatch = '';
+        options.onReach(up);
+      };
       const use = owner ? holdStream : holdClient;
-      connection = keepConnected({ target: () => target ?? next, identity, streams: owner, clock, use, onChange: onReach });
+      connection = keepConnected({
+        target: () => target ?? next,
+        identity,
+        streams: owner,
+        clock,
+        use,
+        onChange: onReach,
+        onMismatch: mismatched,
+      });
     },
     target: () => target,
     client: () => connection?.client() ?? null,

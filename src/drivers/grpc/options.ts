@@ -1,8 +1,10 @@
 // grpc-js settings, each because its default is wrong for heartbeats.
 import type { ChannelOptions } from '@grpc/grpc-js';
 
-/** Largest message of any call, bytes. */
+/** Largest message that anybody may send unasked, bytes. */
 const MESSAGE_MAX_BYTES = 262_144;
+/** Largest answer: a manifest of 4 MiB, or a whole inventory. */
+const ANSWER_MAX_BYTES = 4_456_448;
 
 /** Client channels. Reconnection is our own (connect.ts): a channel that fails is thrown away. */
 export const CLIENT_OPTIONS: ChannelOptions = {
@@ -19,7 +21,7 @@ export const CLIENT_OPTIONS: ChannelOptions = {
   'grpc.enable_http_proxy': 0,
   'grpc.service_config_disable_resolution': 1,
   'grpc.dns_min_time_between_resolutions_ms': 1_000,
-  'grpc.max_receive_message_length': MESSAGE_MAX_BYTES,
+  'grpc.max_receive_message_length': ANSWER_MAX_BYTES,
   'grpc.client_idle_timeout_ms': 2_147_483_647,
 };
 

@@ -1,19 +1,21 @@
 // The wire between agents: links to every peer that is wanted, one listener, and facts for the core.
-import { createSecureContext } from 'node:tls';
 import { type Client, logVerbosity, setLogVerbosity, status } from '@grpc/grpc-js';
 import type { ControlHandlers } from '../../agent/control.ts';
 import type { PeerAnswers, PeersPort, Sink } from '../../agent/ports.ts';
 import type { MemberUpdate } from '../../core/membership/types.ts';
 import type { Identity, NodeId } from '../../core/types.ts';
+import { ControlService } from '../../gen/control.ts';
+import { HealthService } from '../../gen/health.ts';
 import { PeerService } from '../../gen/peer.ts';
 import { controlHandlers } from './control-service.ts';
 import { inventoryIn, tableIn, tableOut } from './convert.ts';
 import { splitAddress, uint64 } from './fields.ts';
+import { healthHandlers } from './health.ts';
 import { createLink, type Link, raw } from './link.ts';
 import { peerDefinition, peerHandlers } from './peer-service.ts';
 import { handshake, PROBE_MS, type ProbeTarget } from './probe.ts';
-import { listenForPeers, listenOnSocket } from './server.ts';
-import { loadIdentity, type PeersError, serverNameOf, type TlsFiles, type TlsIdentity } from './tls.ts';
+import { listenForPeers, listenOnSocket, type Service } from './server.ts';
+import { type LiveIdentity, liveIdentity, loadIdentity, type PeersError, serverNameOf, type TlsFiles } from './tls.ts';
 import { createTraffic, type Traffic, type TrafficCounter } from './traffic.ts';
 import { type Method, unary } from './unary.ts';
 
@@ -43,6 +45,10 @@ export type PeersOptions = {
   readonly answers: PeerAnswers;
   readonly control: ControlHandlers | null;
   readonly socketPath: string | null;
+  /** What the health service answers; absent = always true. */
+  readonly serving?: () => boolean;
+  /** Offer the reflection service; absent = no. */
+  readonly reflection?: boolean;
   readonly sink: Sink;
   readonly log: PeersLog;
 };
@@ -51,6 +57,8 @@ export type PeersOptions = {
 export type GrpcPeers = PeersPort & {
   /** A fresh handshake with a peer whose address is known here: the answer to a peer's indirect probe. */
   probe(target: NodeId, signal: AbortSignal): Promise<boolean>;
+  /** Reads the certificates anew; every later handshake takes them. The error leaves the old ones in use. */
+  reload(): Promise<PeersError | null>;
   /** Everything sent to other nodes so far. */
   traffic(): Traffic;
   /** The port listened on; differs from the one asked for when that was 0. */
@@ -61,8 +69,9 @@ export type GrpcPeers = PeersPort & {
 export async function createPeers(options: PeersOptions): Promise<GrpcPeers | { readonly error: PeersError }> {
   // The library would print to stderr, past the agent's log; what matters of it comes back as errors.
   setLogVerbosity(logVerbosity.NONE);
-  const identity = await loadIdentity(options.tls, options.self.node, options.cluster);
-  if ('error' in identity) return identity;
+  const loaded = await loadIdentity(options.tls, options.self.node, options.cluster);
+  if ('error' in loaded) return loaded;
+  const identity = liveIdentity(loaded);
   const traffic = createTraffic();
   const links = createLinks(options, identity, traffic);
   const { self, cluster, answers, sink, control, socketPath } = options;
@@ -75,14 +84,16 @@ export async function createPeers(options: PeersOptions): Promise<GrpcPeers | { 
     onCaller: (node) => links.heard(node),
     onStream: (node, call) => links.of(node)?.adopt(call),
   });
-  const forPeers = control === null ? null : controlHandlers(control, { cluster });
-  const listener = await listenForPeers(identity, options.listen, {
-    peer: { definition: traffic.countedReplies(peerDefinition), handlers: peer },
-    control: forPeers,
-  });
+  const standard = await standardServices(options);
+  const controlOf = (over: string | null): Service[] =>
+    control === null ? [] : [{ definition: ControlService, handlers: controlHandlers(control, { cluster: over }) }];
+  const listener = await listenForPeers(identity, options.listen, [
+    { definition: traffic.countedReplies(peerDefinition), handlers: peer },
+    ...controlOf(cluster),
+    ...standard,
+  ]);
   if ('error' in listener) return listener;
-  const local =
-    control === null || socketPath === null ? null : await listenOnSocket(socketPath, controlHandlers(control, { cluster: null }));
+  const local = control === null || socketPath === null ? null : await listenOnSocket(socketPath, [...controlOf(null), ...standard]);
   if (local !== null && 'error' in local) {
     await listener.close();
     return local;
@@ -90,6 +101,12 @@ export async function createPeers(options: PeersOptions): Promise<GrpcPeers | { 
   return {
     ...portOf(options, links, traffic),
     port: listener.port,
+    reload: async () => {
+      const next = await loadIdentity(options.tls, options.self.node, options.cluster);
+      if ('error' in next) return next.error;
+      identity.replace(next);
+      return null;
+    },
     close: async () => {
       links.close();
       await Promise.all([listener.close(), local?.close()]);
@@ -97,12 +114,20 @@ export async function createPeers(options: PeersOptions): Promise<GrpcPeers | { 
   };
 }
 
+/** What every gRPC client expects of a server: health, and reflection where it is wanted. */
+async function standardServices({ control, serving, reflection }: PeersOptions): Promise<readonly Service[]> {
+  const own = ['ollama_ha.v1.Peer', ...(control === null ? [] : ['ollama_ha.v1.Control'])];
+  const health = { definition: HealthService, handlers: healthHandlers({ services: own, serving: serving ?? (() => true) }) };
+  if (reflection !== true) return [health];
+  const { reflectionServices } = await import('./reflection.ts');
+  return [health, ...reflectionServices([...own, 'grpc.health.v1.Health', 'grpc.reflection.v1.ServerReflection'])];
+}
+
 type Links = ReturnType<typeof createLinks>;
 
 /** The links by name, bounded. */
-function createLinks(options: PeersOptions, identity: TlsIdentity, traffic: TrafficCounter) {
+function createLinks(options: PeersOptions, identity: LiveIdentity, traffic: TrafficCounter) {
   const { self, cluster, sink, log } = options;
-  const context = createSecureContext({ ca: identity.ca, cert: identity.cert, key: identity.key });
   const links = new Map<NodeId, Link>();
 
   const sweep = setInterval(() => {
@@ -128,6 +153,7 @@ function createLinks(options: PeersOptions, identity: TlsIdentity, traffic: Traf
         if (node < self.node) links.get(node)?.heard();
         sink({ k: 'peer', from: node, msg });
       },
+      onForeign: (protocol) => sink({ k: 'foreign', from: node, protocol }),
       onLink: (up, hard) => {
         log('info', up ? 'peer-linked' : 'peer-unlinked', `stream with ${node} ${up ? 'is open' : hard ? 'broke' : 'was closed'}`, {
           node,
@@ -138,6 +164,7 @@ function createLinks(options: PeersOptions, identity: TlsIdentity, traffic: Traf
       onKnock: (client) => exchange(options, traffic, client, node, options.answers.members()),
       onRefused: (reason) => log('warn', 'peer-message-refused', `a message of ${node} was refused: ${reason}`, { node, reason }),
       onRejected: (reason) => log('warn', 'peer-refuses', `${node} refuses our stream: ${reason}`, { node, reason }),
+      onMismatch: (why) => log('error', 'peer-certificate', `no connection to ${node}: ${why}`, { node, why }),
       onReach: (up) =>
         log(up ? 'info' : 'warn', up ? 'peer-reached' : 'peer-unreachable', `${node} ${up ? 'is reached again' : 'cannot be reached'}`, {
           node,
@@ -156,7 +183,7 @@ function createLinks(options: PeersOptions, identity: TlsIdentity, traffic: Traf
     },
     targetFor(node: NodeId, address: string): ProbeTarget | null {
       const place = splitAddress(address);
-      return place === null ? null : { ...place, serverName: serverNameOf(node, cluster), context };
+      return place === null ? null : { ...place, serverName: serverNameOf(node, cluster), context: identity.context };
     },
     close(): void {
       clearInterval(sweep);
@@ -165,7 +192,7 @@ function createLinks(options: PeersOptions, identity: TlsIdentity, traffic: Traf
   };
 }
 
-function portOf(options: PeersOptions, links: Links, traffic: TrafficCounter): Omit<GrpcPeers, 'port' | 'close'> {
+function portOf(options: PeersOptions, links: Links, traffic: TrafficCounter): Omit<GrpcPeers, 'port' | 'close' | 'reload'> {
   const { sink, log } = options;
   const clientOf = (node: NodeId) => links.of(node)?.client() ?? null;
   const never = new AbortController().signal;

@@ -1,10 +1,9 @@
 // The two listeners: the peer port (mutual TLS, Peer and Control) and the local control socket.
 import { chmod, lstat, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
-import { ControlService } from '../../gen/control.ts';
+import { experimental, Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import { SERVER_OPTIONS, SOCKET_OPTIONS } from './options.ts';
-import type { PeersError, TlsIdentity } from './tls.ts';
+import type { LiveIdentity, PeersError } from './tls.ts';
 
 const DRAIN_MS = 500;
 const CUT_MS = 100;
@@ -16,16 +15,16 @@ export type Service = { readonly definition: ServiceDefinition; readonly handler
 /** A bound server. */
 export type Listener = { readonly port: number; close(): Promise<void> };
 
-/** Listens for peers, and for operators when `control` is given. */
+/** Listens for peers and, where there is a control service, for operators. */
 export async function listenForPeers(
-  identity: TlsIdentity,
+  identity: LiveIdentity,
   listen: { readonly host: string; readonly port: number },
-  services: { readonly peer: Service; readonly control: UntypedServiceImplementation | null },
+  services: readonly Service[],
 ): Promise<Listener | { readonly error: PeersError }> {
   const server = new Server(SERVER_OPTIONS);
-  server.addService(services.peer.definition, services.peer.handlers);
-  if (services.control !== null) server.addService(ControlService, services.control);
-  const credentials = ServerCredentials.createSsl(identity.ca, [{ private_key: identity.key, cert_chain: identity.cert }], true);
+  for (const { definition, handlers } of services) server.addService(definition, handlers);
+  const provider = providerOf(identity);
+  const credentials = experimental.createCertificateProviderServerCredentials(provider, provider, true);
   const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
   const where = `${host}:${listen.port}`;
   const bound = await bind(server, where, credentials);
@@ -41,15 +40,29 @@ export async function listenForPeers(
   return { error: { code: busy ? 'port-in-use' : 'cannot-listen', message, hint } };
 }
 
+/** The library's way to certificates that change: it takes the new ones for every later handshake. */
+function providerOf(identity: LiveIdentity): Parameters<typeof experimental.createCertificateProviderServerCredentials>[0] {
+  const follow = (tell: () => void) => {
+    // Not at once: the library asks before it registers its server, and a certificate that comes too early is lost.
+    queueMicrotask(tell);
+    identity.onReplaced(tell);
+  };
+  return {
+    addCaCertificateListener: (listener) => follow(() => listener({ caCertificate: identity.current().ca })),
+    addIdentityCertificateListener: (listener) =>
+      follow(() => listener({ certificate: identity.current().cert, privateKey: identity.current().key })),
+    // The one server listens for as long as the agent runs.
+    removeCaCertificateListener: () => undefined,
+    removeIdentityCertificateListener: () => undefined,
+  };
+}
+
 /** Listens for local operators. A socket file that nobody answers on is a leftover and replaced; anything else there is left alone. */
-export async function listenOnSocket(
-  path: string,
-  control: UntypedServiceImplementation,
-): Promise<Listener | { readonly error: PeersError }> {
+export async function listenOnSocket(path: string, services: readonly Service[]): Promise<Listener | { readonly error: PeersError }> {
   const leftover = await leftoverAt(path);
   if (leftover !== null) return { error: leftover };
   const server = new Server(SOCKET_OPTIONS);
-  server.addService(ControlService, control);
+  for (const { definition, handlers } of services) server.addService(definition, handlers);
   const bound = await bind(server, `unix:${path}`, ServerCredentials.createInsecure());
   const failed = typeof bound === 'string' ? bound : await chmodded(path);
   if (failed === null) return { port: 0, close: () => shut(server) };

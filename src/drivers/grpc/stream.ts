@@ -1,5 +1,6 @@
 // One open stream, whichever side dialled it: what may be written when, and what is read.
 import type { PeerMessage } from '../../core/io.ts';
+import type { Protocol } from '../../core/membership/protocol.ts';
 import { messageIn, messageOut } from './convert.ts';
 import { createLimit } from './limit.ts';
 
@@ -31,6 +32,8 @@ export type PeerStream = {
 export type StreamOptions = {
   readonly clock: () => number;
   readonly onMessage: (msg: PeerMessage) => void;
+  /** A heartbeat of a protocol that is not understood here. */
+  readonly onForeign: (protocol: Protocol) => void;
   /** A message was not taken; called at most once a second. */
   readonly onRefused: (reason: string) => void;
 };
@@ -50,9 +53,11 @@ export function openStream(call: Call, options: StreamOptions): PeerStream {
     if (!open) return;
     const parsed = messageIn(bytes);
     if (!parsed.ok) return refuse(parsed.reason);
-    const within = parsed.value.k === 'frame' ? frames() : others();
+    const { value } = parsed;
+    const within = value.k === 'frame' || value.k === 'foreign' ? frames() : others();
     if (!within) return refuse('more messages per second than a peer may send');
-    options.onMessage(parsed.value);
+    if (value.k === 'foreign') options.onForeign(value.protocol);
+    else options.onMessage(value);
   });
 
   return {

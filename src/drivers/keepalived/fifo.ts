@@ -16,6 +16,8 @@ export type Fifo = {
   alive(): boolean;
   state(): VrrpState;
   view(): VrrpView;
+  /** BACKUP straight after MASTER: a higher priority was heard. FAULT between the two is an order of ours, or a fault of this host. */
+  overruled(): boolean;
   /** `state` false: keepalived appeared or disappeared; true: it told a state. Returns how to stop listening. */
   onChange(listener: (state: boolean) => void): () => void;
   close(): void;
@@ -29,6 +31,7 @@ export function openFifo(path: string, instance: string, now: () => number): Fif
   const listeners = new Set<(state: boolean) => void>();
   let socket: Socket | null = null;
   let state: VrrpState = '';
+  let overruled = false;
   let priority = 0;
   let at = 0;
   let rest = '';
@@ -64,7 +67,10 @@ export function openFifo(path: string, instance: string, now: () => number): Fif
       if (event === null || event.instance !== instance) continue;
       priority = event.priority;
       if (event.state === '') continue;
-      if (event.state !== state) at = now();
+      if (event.state !== state) {
+        at = now();
+        overruled = event.state === 'BACKUP' && state === 'MASTER';
+      }
       state = event.state;
       tell(true);
     }
@@ -73,6 +79,7 @@ export function openFifo(path: string, instance: string, now: () => number): Fif
   function ended(): void {
     socket = null;
     state = '';
+    overruled = false;
     at = now();
     if (closed) return;
     tell(false);
@@ -83,6 +90,7 @@ export function openFifo(path: string, instance: string, now: () => number): Fif
   return {
     alive: () => socket !== null,
     state: () => state,
+    overruled: () => overruled,
     view: () => ({ alive: socket !== null, state, priority, at }),
     onChange(listener) {
       listeners.add(listener);

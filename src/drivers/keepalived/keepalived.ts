@@ -13,7 +13,9 @@ export type Keepalived = {
   script(): ScriptOutcome;
   untilFault(limitMs: number): Promise<boolean>;
   onChange(listener: () => void): void;
+  onState(listener: () => void): void;
   view(): VrrpView;
+  overruled(): boolean;
   close(): void;
 };
 
@@ -57,7 +59,13 @@ export function openKeepalived(options: {
         if (!state) listener();
       });
     },
+    onState(listener) {
+      fifo.onChange((state) => {
+        if (state) listener();
+      });
+    },
     view: () => fifo.view(),
+    overruled: () => fifo.overruled(),
     close: () => fifo.close(),
   };
 }

@@ -1,6 +1,7 @@
 // The three questions that probes ask an Ollama, each bounded in time and size, none of them able to throw.
-import { Agent, request } from 'undici';
+import { request } from 'undici';
 import type { LoadedModel } from '../../core/health/types.ts';
+import { type OwnPorts, ownAgent } from './own-ports.ts';
 
 /** How one question ended. `ms` counts from the send. */
 export type Asked<T> =
@@ -16,11 +17,14 @@ export interface OllamaClient {
   /** GET /api/version: a static handler, it proves that the process serves HTTP and no more. */
   version(signal?: AbortSignal): Promise<Asked<string>>;
   /** GET /api/tags: the listed names. A single 500 is asked again, since a store that is being changed gives one. */
-  tags(signal?: AbortSignal): Promise<Asked<readonly string[]>>;
+  tags(signal?: AbortSignal): Promise<Asked<Listed>>;
   /** GET /api/ps: the loaded models. */
   ps(signal?: AbortSignal): Promise<Asked<readonly LoadedModel[]>>;
   close(): Promise<void>;
 }
+
+/** What /api/tags lists; `abilities` only of names for which it tells them. */
+export type Listed = { readonly names: readonly string[]; readonly abilities: ReadonlyMap<string, readonly string[]> };
 
 /** Longest answer that is read; a store of some ten thousand models stays below it. */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
@@ -29,10 +33,10 @@ const MAX_NAME_LENGTH = 700;
 const MAX_VERSION_LENGTH = 64;
 
 /** A client for the Ollama at `url` (http://HOST:PORT). `timeoutMs` bounds each question as a whole; default 2000. */
-export function createOllamaClient(url: string, options: { readonly timeoutMs?: number } = {}): OllamaClient {
+export function createOllamaClient(url: string, options: { readonly timeoutMs?: number; readonly own?: OwnPorts } = {}): OllamaClient {
   const timeoutMs = options.timeoutMs ?? 2000;
   const base = url.replace(/\/+$/, '');
-  const dispatcher = new Agent({ connections: 3, pipelining: 1, connect: { timeout: timeoutMs }, keepAliveTimeout: 30_000 });
+  const dispatcher = ownAgent({ connections: 3, keepAliveMs: 30_000, connectMs: timeoutMs, own: options.own });
 
   async function get<T>(path: string, read: (body: unknown) => T | null, signal: AbortSignal | undefined): Promise<Asked<T>> {
     const start = performance.now();
@@ -53,9 +57,9 @@ export function createOllamaClient(url: string, options: { readonly timeoutMs?: 
     }
   }
 
-  async function tags(signal?: AbortSignal): Promise<Asked<readonly string[]>> {
-    const first = await get('/api/tags', namesOf, signal);
-    return first.k === 'answer' && first.status === 500 ? get('/api/tags', namesOf, signal) : first;
+  async function tags(signal?: AbortSignal): Promise<Asked<Listed>> {
+    const first = await get('/api/tags', listedOf, signal);
+    return first.k === 'answer' && first.status === 500 ? get('/api/tags', listedOf, signal) : first;
   }
 
   return {
@@ -104,8 +108,30 @@ function versionOf(body: unknown): string | null {
   return typeof version === 'string' ? version.slice(0, MAX_VERSION_LENGTH) : null;
 }
 
-function namesOf(body: unknown): readonly string[] | null {
-  return rowsOf(body)?.flatMap((row) => nameOf(row) ?? []) ?? null;
+function listedOf(body: unknown): Listed | null {
+  const rows = rowsOf(body);
+  if (rows === null) return null;
+  const named = rows.flatMap((row) => {
+    const name = nameOf(row);
+    return name === null ? [] : [{ name, can: field(row, 'capabilities') }];
+  });
+  const abilities = named.flatMap(({ name, can }): [string, readonly string[]][] =>
+    Array.isArray(can) ? [[name, can.slice(0, ABILITIES_MAX).filter((word) => typeof word === 'string')]] : [],
+  );
+  return { names: named.map(({ name }) => name), abilities: new Map(abilities) };
+}
+
+const ABILITIES_MAX = 16;
+/** keep_alive -1 shows as an end some 292 years ahead. */
+const FOREVER_MS = 100 * 365 * 86_400_000;
+
+/** ms until the model leaves memory; null = never. Only a difference of two wall clocks on one host. */
+function leftOf(row: unknown): { expiresInMs?: number | null } {
+  const text = field(row, 'expires_at');
+  const at = typeof text === 'string' ? Date.parse(text) : Number.NaN;
+  if (!Number.isFinite(at)) return typeof text === 'string' && /^2[2-9]\d\d-/.test(text) ? { expiresInMs: null } : {};
+  const left = at - Date.now();
+  return { expiresInMs: left >= FOREVER_MS ? null : left };
 }
 
 function loadedOf(body: unknown): readonly LoadedModel[] | null {
@@ -122,6 +148,7 @@ function loadedOf(body: unknown): readonly LoadedModel[] | null {
           sizeBytes: count(field(row, 'size')),
           vramBytes: count(field(row, 'size_vram')),
           contextLength: typeof contextLength === 'number' ? contextLength : null,
+          ...leftOf(row),
         },
       ];
     }) ?? null

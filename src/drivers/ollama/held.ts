@@ -1,6 +1,7 @@
 // One idle TCP connection to Ollama. The kernel closes it with the process, so a death is seen within milliseconds and
 // without polling. After a close the next connect is tried at once: refused means that nobody listens any more.
 import { connect, type Socket } from 'node:net';
+import type { OwnPorts } from './own-ports.ts';
 
 /** Where Ollama listens. */
 export type Endpoint = { readonly host: string; readonly port: number };
@@ -15,7 +16,13 @@ export type ConnectResult = 'ok' | 'refused' | 'timeout' | 'error';
 const RETRY_MS = 100;
 
 /** Opens the connection and keeps opening it until closed. `tell` must not throw. */
-export function holdConnection(options: { readonly to: Endpoint; readonly timeoutMs: number; readonly tell: (fact: HeldFact) => void }): {
+export function holdConnection(options: {
+  readonly to: Endpoint;
+  readonly timeoutMs: number;
+  readonly tell: (fact: HeldFact) => void;
+  /** Takes its local port while it is open. */
+  readonly own?: OwnPorts;
+}): {
   close(): void;
 } {
   const { to, timeoutMs, tell } = options;
@@ -34,6 +41,11 @@ export function holdConnection(options: { readonly to: Endpoint; readonly timeou
     mine.once('connect', () => {
       clearTimeout(late);
       result = 'ok';
+      const port = mine.localPort;
+      if (port !== undefined) {
+        options.own?.add(port);
+        mine.once('close', () => options.own?.delete(port));
+      }
       tell({ k: 'connect', result: 'ok' });
       tell({ k: 'up' });
     });

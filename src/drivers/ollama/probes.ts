@@ -3,6 +3,9 @@ import type { OllamaPort, Sink } from '../../agent/ports.ts';
 import type { Evidence } from '../../core/health/types.ts';
 import { type Asked, createOllamaClient } from './client.ts';
 import { type HeldFact, holdConnection } from './held.ts';
+import type { OwnPorts } from './own-ports.ts';
+import { repeat } from './repeat.ts';
+import { type WatchOptions, watchBehind } from './watch.ts';
 
 /** What probing needs to know. Times in ms. */
 export type ProbeOptions = {
@@ -10,6 +13,11 @@ export type ProbeOptions = {
   readonly url: string;
   readonly probeMs: number;
   readonly timeoutMs: number;
+  /** Pause between two looks at the list of models, while it can be read. Default: `probeMs`. */
+  readonly listMs?: number;
+  readonly own?: OwnPorts;
+  /** What is looked at behind HTTP; absent = nothing. */
+  readonly behind?: WatchOptions;
   readonly sink: Sink;
 };
 
@@ -17,7 +25,7 @@ export type ProbeOptions = {
 export function startOllamaProbes(options: ProbeOptions): OllamaPort {
   const { probeMs, timeoutMs, sink } = options;
   const url = new URL(options.url);
-  const client = createOllamaClient(url.origin, { timeoutMs });
+  const client = createOllamaClient(url.origin, { timeoutMs, ...(options.own === undefined ? {} : { own: options.own }) });
   const stop = new AbortController();
   let refusedAt = -Infinity;
 
@@ -42,16 +50,37 @@ export function startOllamaProbes(options: ProbeOptions): OllamaPort {
     tell(fact.k === 'connect' ? fact : { k: 'conn', up: fact.k === 'up' });
   }
 
-  const connection = holdConnection({ to: endpointOf(url), timeoutMs, tell: held });
+  const connection = holdConnection({
+    to: endpointOf(url),
+    timeoutMs,
+    tell: held,
+    ...(options.own === undefined ? {} : { own: options.own }),
+  });
+  const behind =
+    options.behind === undefined
+      ? null
+      : watchBehind(options.behind, { port: endpointOf(url).port, own: options.own ?? new Set(), timeoutMs, tell });
   const questions = [
     repeat(probeMs, async () =>
       answered(await client.version(stop.signal), (a) => tell({ k: 'http', ...seen(a), version: a.value ?? '' })),
     ),
-    repeat(probeMs, async () => answered(await client.tags(stop.signal), (a) => tell({ k: 'tags', ...usable(a), names: a.value ?? [] }))),
-    repeat(probeMs, async () => answered(await client.ps(stop.signal), (a) => tell({ k: 'ps', ...usable(a), loaded: a.value ?? [] }))),
+    repeat(probeMs, async () => {
+      const asked = await client.tags(stop.signal);
+      answered(asked, (a) =>
+        tell({ k: 'tags', ...usable(a), names: a.value?.names ?? [], ...(a.value === null ? {} : { abilities: a.value.abilities }) }),
+      );
+      return asked.k === 'answer' && asked.value !== null ? (options.listMs ?? probeMs) : probeMs;
+    }),
+    repeat(probeMs, async () =>
+      answered(await client.ps(stop.signal), (a) => {
+        const loaded = a.value ?? [];
+        behind?.loaded(loaded);
+        tell({ k: 'ps', ...usable(a), loaded });
+      }),
+    ),
   ];
 
-  function answered<T>(asked: Asked<T>, report: (answer: Answer<T>) => void): void {
+  function answered<T>(asked: Asked<T>, report: (answer: Answer<T>) => void): undefined {
     if (asked.k === 'refused') refused();
     else report(asked.k === 'answer' ? asked : { status: 0, ms: asked.ms, value: null });
   }
@@ -60,6 +89,7 @@ export function startOllamaProbes(options: ProbeOptions): OllamaPort {
     async close(): Promise<void> {
       stop.abort();
       for (const question of questions) question.stop();
+      behind?.stop();
       connection.close();
       await client.close();
     },
@@ -76,24 +106,6 @@ function seen(answer: Answer<unknown>): { status: number; ms: number } {
 function usable(answer: Answer<unknown>): { status: number; ms: number } {
   const nonsense = answer.status >= 200 && answer.status < 300 && answer.value === null;
   return { status: nonsense ? 0 : answer.status, ms: answer.ms };
-}
-
-/** Runs `ask` at once and then each `everyMs`; a run that takes longer delays the next, so one kind is in flight once. */
-function repeat(everyMs: number, ask: () => Promise<void>): { stop(): void } {
-  let stopped = false;
-  let timer: NodeJS.Timeout | undefined;
-  async function run(): Promise<void> {
-    const start = performance.now();
-    await ask();
-    if (!stopped) timer = setTimeout(() => void run(), Math.max(0, everyMs - (performance.now() - start)));
-  }
-  void run();
-  return {
-    stop(): void {
-      stopped = true;
-      clearTimeout(timer);
-    },
-  };
 }
 
 function endpointOf(url: URL): { host: string; port: number } {

@@ -1,5 +1,5 @@
 // The two files a managed redis-server starts from, as text. No secret is in either: the ACL holds only the password's hash.
-import { createHash } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { join } from 'node:path';
 import { RedisServerError } from './error.ts';
 
@@ -54,9 +54,9 @@ export function renderConf(o: ConfOptions): string {
     ['client-query-buffer-limit', '1mb'],
     ['databases', '1'],
     ['hz', '10'],
+    // Ends the connections of hosts that are gone. No idle timeout: Redis counts it by the wall clock, and a step of that would cut everybody.
     ['tcp-keepalive', '60'],
-    // Agents poll twice a second at least: a client silent for this long is gone.
-    ['timeout', '60'],
+    ['timeout', '0'],
     ['daemonize', 'no'],
     ['supervised', 'no'],
     ['pidfile', quote(files.pid)],
@@ -68,10 +68,24 @@ export function renderConf(o: ConfOptions): string {
   return `${lines.map((words) => words.join(' ')).join('\n')}\n`;
 }
 
-/** users.acl: nobody but `ha`, who may do what the lease scripts, the history and the settings need, on this cluster's keys. */
+/** Password of the user `tls`, who may only tell the server to read its certificates anew. */
+export function tlsPasswordOf(password: string): string {
+  return createHmac('sha256', password).update('tls').digest('hex');
+}
+
+/**
+ * users.acl: `ha` may do what the lease scripts, the history and the settings need, on this cluster's keys; `tls` may change settings that are
+ * not protected and has no key. Nobody else is let in.
+ */
 export function renderAcl(cluster: string, password: string): string {
   const hash = createHash('sha256').update(password).digest('hex');
-  return `user default reset\nuser ha reset on #${hash} ~{ha:${cluster}}:* ${allowed.join(' ')}\n`;
+  const tlsHash = createHash('sha256').update(tlsPasswordOf(password)).digest('hex');
+  return [
+    'user default reset',
+    `user ha reset on #${hash} ~{ha:${cluster}}:* ${allowed.join(' ')}`,
+    `user tls reset on #${tlsHash} +config|set +hello +auth +select`,
+    '',
+  ].join('\n');
 }
 
 // Commands inside a script are checked against the caller. HELLO, AUTH, SELECT, CLIENT SETNAME: the client's handshake.

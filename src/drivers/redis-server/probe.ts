@@ -1,6 +1,7 @@
 // Asks the managed server who it is, over its own TLS port as the user `ha`.
 import { readFile } from 'node:fs/promises';
 import { Redis } from 'ioredis';
+import { tlsPasswordOf } from './conf.ts';
 
 /** Where and how to ask. */
 export type ProbeOptions = {
@@ -18,24 +19,33 @@ const timeoutMs = 500;
 /** The server's process id and configuration path, or null when nothing that is ours answers within about half a second. */
 export async function probe(o: ProbeOptions): Promise<ProbeAnswer | null> {
   try {
-    const [ca, cert, key] = await Promise.all([readFile(o.tls.ca), readFile(o.tls.cert), readFile(o.tls.key)]);
-    return await ask(o, { ca, cert, key });
+    return await withServer(o, { user: 'ha', password: o.password }, async (redis) => answerOf(await redis.info('server')));
   } catch {
     return null; // whatever it is, it is not a server that can be used
   }
 }
 
-async function ask(
+/** Makes the server read its certificates anew. Settings of one call are taken together or not at all. */
+export async function renewCertificates(o: ProbeOptions): Promise<void> {
+  const { ca, cert, key } = o.tls;
+  await withServer(o, { user: 'tls', password: tlsPasswordOf(o.password) }, (redis) =>
+    redis.config('SET', 'tls-ca-cert-file', ca, 'tls-cert-file', cert, 'tls-key-file', key),
+  );
+}
+
+async function withServer<T>(
   o: ProbeOptions,
-  pem: { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer },
-): Promise<ProbeAnswer | null> {
+  who: { readonly user: string; readonly password: string },
+  act: (redis: Redis) => Promise<T>,
+): Promise<T> {
+  const [ca, cert, key] = await Promise.all([readFile(o.tls.ca), readFile(o.tls.cert), readFile(o.tls.key)]);
   const redis = new Redis({
     host: probeHost(o.bind),
     port: o.port,
-    username: 'ha',
-    password: o.password,
+    username: who.user,
+    password: who.password,
     // The name in the certificate is this node's; that the CA signed it is enough on a local address.
-    tls: { ...pem, rejectUnauthorized: true, checkServerIdentity: () => undefined },
+    tls: { ca, cert, key, rejectUnauthorized: true, checkServerIdentity: () => undefined },
     lazyConnect: true,
     enableOfflineQueue: false,
     enableReadyCheck: false,
@@ -51,7 +61,7 @@ async function ask(
   redis.on('error', () => {}); // the rejected call below tells
   try {
     await redis.connect();
-    return answerOf(await redis.info('server'));
+    return await act(redis);
   } finally {
     redis.disconnect();
   }

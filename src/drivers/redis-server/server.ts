@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type ConfOptions, renderAcl, renderConf, type ServerFiles, serverFiles } from './conf.ts';
 import { RedisServerError } from './error.ts';
 import { assertPortFree, findExecutable, launch, type Running, writeFiles } from './launch.ts';
-import { probe } from './probe.ts';
+import { probe, renewCertificates } from './probe.ts';
 import { endProcess, isAlive, ourProcess, type ProcessIdentity, readPid } from './process.ts';
 
 /** Takes a line for the log: a stable event id, a sentence, facts. */
@@ -32,6 +32,8 @@ export type ManagedRedis = {
   /** It was running before this agent came. */
   readonly adopted: boolean;
   view(): { readonly pid: number | null; readonly restarts: number; readonly lastError: string };
+  /** Makes the process read its certificates anew; rejects when it cannot be told, or they cannot be used. */
+  renewCertificates(): Promise<void>;
   /** Stops watching; the process goes on for the next agent. */
   detach(): void;
   /** Ends the process: only for a clean stop of the node. */
@@ -180,6 +182,7 @@ function supervise(o: ManagedRedisOptions, executable: string, first: Running): 
   return {
     adopted: first.child === null,
     view: () => ({ pid: current?.process.pid ?? null, restarts, lastError }),
+    renewCertificates: () => renewCertificates(o),
     detach: endWatch,
     stop: async () => {
       endWatch();

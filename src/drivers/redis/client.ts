@@ -7,7 +7,7 @@ import type { ScriptsPort, Sink } from '../../agent/ports.ts';
 import type { ScriptCall, ScriptFailure } from '../../core/lease/types.ts';
 import { type Connection, createConnection, disconnect, duplicatesOf, note, type RedisLog, tookMs, viewOf } from './connection.ts';
 import { classifyFailure, describeFailure } from './failure.ts';
-import type { RedisServerOptions } from './options.ts';
+import { type RedisServerOptions, type RedisTls, secureContext } from './options.ts';
 import { parseReply } from './reply.ts';
 import { leaseKey, scriptArgs, scriptNames, scriptText } from './scripts.ts';
 
@@ -35,6 +35,8 @@ export type ScriptsOptions = {
 export type ScriptsClient = ScriptsPort & {
   /** Pairs of configured names that answered with one run_id: one server listed twice would fake a majority. */
   duplicates(): readonly (readonly [string, string])[];
+  /** TLS material for every later connection, in the order of the servers; null = it has none. Throws RedisTlsError. */
+  setTls(all: readonly (RedisTls | null)[]): void;
   /** For records.ts: settings and history ride on the same sockets. */
   readonly connections: readonly Connection[];
 };
@@ -115,6 +117,14 @@ export function connectScripts(options: ScriptsOptions): ScriptsClient {
     run,
     view: () => connections.map(viewOf),
     duplicates: () => duplicatesOf(connections),
+    setTls: (all) => {
+      const contexts = all.map((tls, i) => (tls === null ? null : secureContext(connections[i]?.name ?? '', tls)));
+      connections.forEach(({ redis }, i) => {
+        const context = contexts[i];
+        // ioredis reads this object at each connect.
+        if (redis.options.tls !== undefined && context != null) Object.assign(redis.options.tls, { secureContext: context });
+      });
+    },
     connections,
     close: async () => {
       await Promise.all(connections.map(disconnect));

@@ -84,7 +84,8 @@ export function clientOptions(server: RedisServerOptions, commandTimeoutMs: numb
   };
 }
 
-function tlsOptions(server: string, tls: RedisTls): NonNullable<RedisOptions['tls']> {
+/** What a connection to `server` needs beside host and port. Throws RedisTlsError. */
+export function tlsOptions(server: string, tls: RedisTls): NonNullable<RedisOptions['tls']> {
   return {
     secureContext: secureContext(server, tls),
     rejectUnauthorized: true,
@@ -92,7 +93,8 @@ function tlsOptions(server: string, tls: RedisTls): NonNullable<RedisOptions['tl
   };
 }
 
-function secureContext(server: string, tls: RedisTls): SecureContext {
+/** A TLS context; throws RedisTlsError when the files are unusable. */
+export function secureContext(server: string, tls: RedisTls): SecureContext {
   try {
     const identity = tls.cert === '' ? {} : { cert: tls.cert, key: tls.key };
     if (tls.ca === '') return createSecureContext({ minVersion: 'TLSv1.2', ...identity });

@@ -10,9 +10,17 @@ export const scriptNames: readonly ScriptName[] = ['read', 'cas', 'renew', 'rele
 
 /** Lua source of a script, the common prelude in front. The one place that knows where the text comes from. */
 export function scriptText(name: ScriptName): string {
-  const text = (file: string) => readFileSync(new URL(`./scripts/${file}.lua`, import.meta.url), 'utf8');
-  return text('prelude') + text(name);
+  return texts.prelude() + texts[name]();
 }
+
+// Literal names: the packaged executable holds the text in their place (deploy/build).
+const texts = {
+  prelude: () => readFileSync(new URL('./scripts/prelude.lua', import.meta.url), 'utf8'),
+  read: () => readFileSync(new URL('./scripts/read.lua', import.meta.url), 'utf8'),
+  cas: () => readFileSync(new URL('./scripts/cas.lua', import.meta.url), 'utf8'),
+  renew: () => readFileSync(new URL('./scripts/renew.lua', import.meta.url), 'utf8'),
+  release: () => readFileSync(new URL('./scripts/release.lua', import.meta.url), 'utf8'),
+} as const;
 
 /** Key of the lease record. The braces keep all keys of a cluster in one slot and match the ACL's key pattern. */
 export function leaseKey(cluster: string): string {

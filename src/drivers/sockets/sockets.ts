@@ -8,8 +8,12 @@ export type KillOutcome = { readonly ok: true } | { readonly ok: false; readonly
 
 /** Resets every TCP connection whose local address is one of `addresses` (no prefix lengths); killed after `limitMs`. Never rejects. */
 export function killSockets(addresses: readonly string[], limitMs = 150): Promise<KillOutcome> {
-  const filter = addresses.flatMap((address) => ['or', 'src', address.includes(':') ? `[${address}]` : address]);
-  return ss(filter.slice(1), limitMs);
+  return ss(filterOf(addresses), limitMs);
+}
+
+/** The words by which `ss` chooses the connections of these addresses. */
+export function filterOf(addresses: readonly string[]): string[] {
+  return addresses.flatMap((address) => ['or', 'src', address.includes(':') ? `[${address}]` : address]).slice(1);
 }
 
 function ss(filter: readonly string[], limitMs: number): Promise<KillOutcome> {

@@ -62,6 +62,8 @@ export function openState(opts: {
   readonly node: NodeId;
   readonly wallMs: number;
   readonly claim: ClaimFacts;
+  /** The lease that an earlier process handed on: it is that one's claim which the stop hook must release. */
+  readonly handedOn?: { readonly boot: number; readonly epoch: number } | null;
   readonly log: (text: string) => void;
 }): StateFiles {
   mkdirSync(opts.stateDir, { recursive: true, mode: 0o750 });
@@ -72,10 +74,10 @@ export function openState(opts: {
   const before = readSaved(statePath, opts.log);
   let saved: Saved = { ...before, boot: Math.max(Math.floor(opts.wallMs), before.boot + 1) };
   write(statePath, saved);
-  const me = `${opts.node}#${saved.boot}`;
+  const me = `${opts.node}#${opts.handedOn?.boot ?? saved.boot}`;
   const claimOf = (epoch: number) => JSON.stringify({ me, epoch, ...opts.claim });
   let history = readHistory(historyPath);
-  write(claimPath, claimOf(0), 0o640);
+  write(claimPath, claimOf(opts.handedOn?.epoch ?? 0), 0o640);
   const add = (entries: readonly HistoryEntry[]): void => {
     const fresh = entries.filter((entry) => !history.some((known) => isSameEvent(known, entry)));
     if (fresh.length === 0) return;

@@ -22,6 +22,8 @@ export type Catalog = {
   readonly stateOf: (ref: BlobRef) => { readonly state: BlobVerdict | 'unhashed'; readonly key: string };
   /** Takes a hash that was made of `digest`'s file. */
   readonly learn: (digest: Sha256, key: string, good: boolean) => void;
+  /** This agent put that file there: it is no download of Ollama's. */
+  readonly placed: (digest: Sha256, key: string) => void;
   /** Every manifest with what it names. */
   readonly named: () => { readonly models: readonly NamedBlobs[]; readonly refused: string | null };
   /** Manifests that cannot be read, with the reason. */
@@ -30,6 +32,8 @@ export type Catalog = {
 
 /** A blob without a manifest is hashed ahead only while it is young: then its manifest is likely to follow. */
 const AHEAD_MS = 3_600_000;
+/** Blobs without a manifest that are told to others, the larger ones. */
+const LOOSE_MAX = 1000;
 
 /** `visit` is told each directory before it is read. */
 export function openCatalog(args: { root: string; verified: Verified; visit: (dir: string) => void; wallMs: () => number }): Catalog {
@@ -41,6 +45,9 @@ export function openCatalog(args: { root: string; verified: Verified; visit: (di
   let version = 0;
   let told = '';
   let offered = new Map<Sha256, string>();
+  let young: readonly BlobRef[] = [];
+  /** Blobs that this agent placed itself: their model is on its way to a standby, not to the active. */
+  const placed = new Map<Sha256, string>();
 
   const scan = () => {
     visit(root);
@@ -48,7 +55,7 @@ export function openCatalog(args: { root: string; verified: Verified; visit: (di
     if (refused !== null) {
       manifests = new Map();
       blobs = new Map();
-      ahead = [];
+      [ahead, young] = [[], []];
       return;
     }
     const walk = walkManifests(root, manifests, visit, wallMs);
@@ -58,15 +65,19 @@ export function openCatalog(args: { root: string; verified: Verified; visit: (di
     const names = blobsOnDisk(root);
     const named = new Set(refsOf(manifests).map((ref) => ref.digest));
     blobs = new Map();
-    const young: BlobRef[] = [];
+    const unnamed: BlobRef[] = [];
+    const fresh: BlobRef[] = [];
     for (const digest of names ?? []) {
-      if (!named.has(digest) && verified.get(digest) === undefined && !isYoung(root, digest, wallMs())) continue;
+      const isFresh = !named.has(digest) && isYoung(root, digest, wallMs());
+      if (!named.has(digest) && verified.get(digest) === undefined && !isFresh) continue;
       const stat = statBlob(root, digest);
       if (stat === null) continue;
       blobs.set(digest, stat);
-      if (!named.has(digest)) young.push({ digest, sizeBytes: stat.sizeBytes });
+      if (named.has(digest)) placed.delete(digest);
+      else unnamed.push({ digest, sizeBytes: stat.sizeBytes });
+      if (isFresh) fresh.push({ digest, sizeBytes: stat.sizeBytes });
     }
-    ahead = young;
+    [ahead, young] = [unnamed, fresh];
     // What cannot be listed now may be there again in a minute; its hashes are worth keeping.
     if (names !== null) verified.prune((digest) => blobs.has(digest));
   };
@@ -85,14 +96,21 @@ export function openCatalog(args: { root: string; verified: Verified; visit: (di
     else blobs.set(digest, stat);
   };
 
+  const looseNow = () =>
+    young
+      .filter((ref) => known(ref) === 'verified' && placed.get(ref.digest) !== blobs.get(ref.digest)?.key)
+      .sort((a, b) => b.sizeBytes - a.sizeBytes)
+      .slice(0, LOOSE_MAX);
+
   return {
     scan,
     inventory: () => {
       const models = refused === null ? [...manifests.values()].map((found) => modelOf(found, known)) : [];
-      const text = JSON.stringify([models, refused]);
+      const loose = refused === null ? looseNow() : [];
+      const text = JSON.stringify([models, refused, loose]);
       if (text !== told) version += 1;
       told = text;
-      return { version, models, refused };
+      return { version, models, refused, ...(loose.length === 0 ? {} : { loose }) };
     },
     unhashed: () => {
       const refs = uniqueBySize(refsOf(manifests)).filter((ref) => known(ref) === 'unhashed');
@@ -115,6 +133,9 @@ export function openCatalog(args: { root: string; verified: Verified; visit: (di
     learn: (digest, key, good) => {
       verified.set(digest, { key, good });
       refresh(digest);
+    },
+    placed: (digest, key) => {
+      placed.set(digest, key);
     },
     named: () => ({
       models: [...manifests.values()].map(({ path, digest, parsed }) => ({ path, digest, blobs: 'fault' in parsed ? null : parsed.blobs })),

@@ -32,7 +32,7 @@ export async function writeDurably(file: string, bytes: Uint8Array, mode: number
 }
 
 /** Changes the owner when it differs. */
-export async function giveTo(handle: FileHandle, owner: Owner): Promise<void> {
+async function giveTo(handle: FileHandle, owner: Owner): Promise<void> {
   const stat = await handle.stat();
   if (stat.uid !== owner.uid || stat.gid !== owner.gid) await handle.chown(owner.uid, owner.gid);
 }
@@ -105,16 +105,16 @@ export type Flush = (handle: FileHandle) => Promise<void>;
 
 /**
  * Flushes files of one file system, many at once: those that come while a flush runs share the next one. From BATCH_FILES on that is one
- * `sync -f` (syncfs) instead of a journal commit for each; should it fail, each file is flushed by itself.
+ * `sync -f` (syncfs) instead of a journal commit for each; should it fail (false), each file is flushed by itself.
  */
-export function openFlush(root: string): Flush {
+export function openFlush(syncFileSystem: () => Promise<boolean>): Flush {
   let waiting: { readonly handle: FileHandle; readonly resolve: () => void; readonly reject: (error: unknown) => void }[] = [];
   let running = false;
   const run = async (): Promise<void> => {
     running = true;
     for (let batch = waiting; batch.length > 0; batch = waiting) {
       waiting = [];
-      const whole = batch.length >= BATCH_FILES && (await syncFileSystem(root));
+      const whole = batch.length >= BATCH_FILES && (await syncFileSystem());
       await Promise.all(batch.map(({ handle, resolve, reject }) => (whole ? resolve() : handle.sync().then(resolve, reject))));
       // Where so many came there are more: they gather meanwhile.
       if (whole) await pause(GATHER_MS);
@@ -128,13 +128,16 @@ export function openFlush(root: string): Flush {
     });
 }
 
-/** False: it could not be done. */
-function syncFileSystem(root: string): Promise<boolean> {
+/**
+ * Flushes a whole file system; false: it could not be done. Starting a process blocks its thread, on a busy machine for a third of a second:
+ * never call it from the main thread.
+ */
+export function syncFileSystem(root: string): Promise<boolean> {
   return new Promise((resolve) => {
     execFile('sync', ['--file-system', root], { env: { PATH: '/usr/bin:/bin' } }, (error) => resolve(error === null));
   });
 }
 
 const BATCH_FILES = 4;
-const GATHER_MS = 30;
+const GATHER_MS = 60;
 const RENAME_ROUNDS = 20;

@@ -48,6 +48,11 @@ export function partFile(root: string, digest: Sha256): string {
   return join(stageDir(root), `${blobName(digest)}.part`);
 }
 
+/** Says that a blob on its way is whole and verified. Throws on a malformed digest. */
+export function heldFile(root: string, digest: Sha256): string {
+  return join(stageDir(root), `${blobName(digest)}.held`);
+}
+
 /** A model's manifest. Throws on a path that Ollama's grammar does not allow. */
 export function manifestFile(root: string, path: ModelPath): string {
   if (!isModelPath(path)) throw new Error('a model path has four parts under the name grammar of Ollama');

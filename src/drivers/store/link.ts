@@ -1,6 +1,7 @@
 // The main thread's end of the store's thread: questions with answers, the mirror of what is verified, the latest inventory.
 import { Worker } from 'node:worker_threads';
 import type { BlobRef, Inventory, Sha256 } from '../../core/replication/types.ts';
+import type { Owner } from './durable.ts';
 import type { BlobVerdict, FromThread, LogFields, NamedBlobs, ThreadSetup, ToThread, VerifiedChange } from './messages.ts';
 
 /** Takes a log line. `event` is a stable id. */
@@ -18,6 +19,10 @@ export type ThreadLink = {
   readonly rehash: (ref: BlobRef, bytesPerSecondMax: number) => Promise<BlobVerdict>;
   /** Looks at the disk and tells what every manifest names. Throws when the store is refused. */
   readonly list: () => Promise<readonly NamedBlobs[]>;
+  /** Flushes the store's file system; false: it could not be done. */
+  readonly sync: () => Promise<boolean>;
+  /** Moves a small blob under its final name, together with others that wait; false: it is not there. */
+  readonly place: (ref: BlobRef, key: string, owner: Owner) => Promise<boolean>;
   readonly published: (digest: Sha256, key: string) => void;
   readonly close: () => Promise<void>;
 };
@@ -67,6 +72,8 @@ export async function startThread(args: {
       case 'scanned':
       case 'listed':
       case 'verdict':
+      case 'synced':
+      case 'placed':
         open.get(message.id)?.(message);
         open.delete(message.id);
         return;
@@ -122,6 +129,16 @@ export async function startThread(args: {
       if (answer?.k !== 'listed') throw new Error(STOPPED);
       if (answer.refused !== null) throw new Error(answer.refused);
       return answer.models;
+    },
+    sync: async () => {
+      const answer = await ask((id) => ({ k: 'sync', id }));
+      return answer?.k === 'synced' && answer.done;
+    },
+    place: async (ref, key, owner) => {
+      const answer = await ask((id) => ({ k: 'place', id, ref, key, owner }));
+      if (answer?.k !== 'placed' || answer.key === null) return false;
+      mirror.set(ref.digest, answer.key);
+      return true;
     },
     published: (digest, key) => {
       mirror.set(digest, key);

@@ -1,5 +1,6 @@
 // What the main thread and the store's thread say to each other.
 import type { BlobRef, Inventory, ModelPath, Sha256 } from '../../core/replication/types.ts';
+import type { Owner } from './durable.ts';
 
 /** Given to the thread at its start. */
 export type ThreadSetup = {
@@ -18,6 +19,10 @@ export type ToThread =
   | { readonly k: 'rehash'; readonly id: number; readonly digest: Sha256; readonly sizeBytes: number; readonly bytesPerSecondMax: number }
   /** Look at the disk, then tell which model names which blobs; answered by `listed`. */
   | { readonly k: 'list'; readonly id: number }
+  /** Flush the store's file system; answered by `synced`. */
+  | { readonly k: 'sync'; readonly id: number }
+  /** Move this small blob, whose part has the file key `key`, under its final name; answered by `placed`. */
+  | { readonly k: 'place'; readonly id: number; readonly ref: BlobRef; readonly key: string; readonly owner: Owner }
   /** The main thread published this blob, hashed while it arrived. */
   | { readonly k: 'published'; readonly digest: Sha256; readonly key: string }
   | { readonly k: 'close' };
@@ -36,6 +41,9 @@ export type FromThread =
   | { readonly k: 'scanned'; readonly id: number }
   | { readonly k: 'verdict'; readonly id: number; readonly verdict: BlobVerdict; readonly key: string }
   | { readonly k: 'listed'; readonly id: number; readonly models: readonly NamedBlobs[]; readonly refused: string | null }
+  | { readonly k: 'synced'; readonly id: number; readonly done: boolean }
+  /** Null: not placed. */
+  | { readonly k: 'placed'; readonly id: number; readonly key: string | null }
   | { readonly k: 'blobs'; readonly change: VerifiedChange }
   | { readonly k: 'inventory'; readonly inventory: Inventory }
   | {

@@ -1,20 +1,10 @@
 // How a model enters a live store: blobs under their final names first, all of them; the manifest last, byte for byte, by one rename.
 import { constants } from 'node:fs';
-import { lstat, rename, unlink } from 'node:fs/promises';
+import { lstat, open, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { caseKey, displayName, fileKeyOf } from '../../core/replication/names.ts';
 import type { BlobRef, Inventory, ModelPath, Sha256 } from '../../core/replication/types.ts';
-import {
-  type Flush,
-  giveTo,
-  makeDirectories,
-  type Owner,
-  openRegular,
-  renameInto,
-  syncDirectory,
-  syncUpTo,
-  writeDurably,
-} from './durable.ts';
+import { codeOf, type Flush, makeDirectories, type Owner, renameInto, syncDirectory, syncUpTo, writeDurably } from './durable.ts';
 import { blobFile, blobsDir, FILE_MODE, manifestFile, partFile, refusalOf, stageDir } from './layout.ts';
 import { parseManifest } from './manifest.ts';
 import type { BlobVerdict } from './messages.ts';
@@ -28,6 +18,8 @@ export type PublishContext = {
   readonly keyOf: (digest: Sha256) => string | undefined;
   readonly verify: (ref: BlobRef) => Promise<BlobVerdict>;
   readonly published: (digest: Sha256, key: string) => void;
+  /** The part is no longer held. */
+  readonly letGo: (digest: Sha256) => Promise<void>;
   /** Keeps the file that lies under this name with another content; called before it is replaced. */
   readonly keepCorrupt: (ref: BlobRef) => Promise<void>;
 };
@@ -48,19 +40,24 @@ export type PublishResult =
 export async function publishBlob(context: PublishContext, ref: BlobRef, key: string): Promise<void> {
   const { root, owner } = context;
   const part = partFile(root, ref.digest);
-  const handle = await openRegular(part, constants.O_RDONLY);
+  const handle = await open(part, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     const stat = await handle.stat({ bigint: true });
+    if (!stat.isFile()) throw new Error(`${part} is not a regular file`);
     if (fileKeyOf(stat) !== key || stat.size !== BigInt(ref.sizeBytes)) throw new Error(`${part} changed after its hash was checked`);
-    await giveTo(handle, owner);
+    if (stat.uid !== BigInt(owner.uid) || stat.gid !== BigInt(owner.gid)) await handle.chown(owner.uid, owner.gid);
     await handle.chmod(FILE_MODE);
     // Ollama's start-up prune spares blobs without a manifest for an hour, counted from the file's time.
     const now = new Date();
     await handle.utimes(now, now);
     await context.flush(handle);
-    await makeDirectories(root, blobsDir(root), owner);
     await keepOld(context, ref);
-    await rename(part, blobFile(root, ref.digest));
+    await rename(part, blobFile(root, ref.digest)).catch(async (error: unknown) => {
+      if (codeOf(error) !== 'ENOENT') throw error;
+      await makeDirectories(root, blobsDir(root), owner);
+      await rename(part, blobFile(root, ref.digest));
+    });
+    await context.letGo(ref.digest);
     context.published(ref.digest, fileKeyOf(await handle.stat({ bigint: true })));
   } finally {
     await handle.close();

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { BlobRef, Inventory, ModelPath, Sha256 } from '../../core/replication/types.ts';
 import { codeOf, type Owner, openFlush, openRegular, writeDurably } from './durable.ts';
+import { openHeld } from './held.ts';
 import { FILE_MODE, MANIFEST_BYTES_MAX, manifestFile, partFile, stageDir } from './layout.ts';
 import { type Log, startThread } from './link.ts';
 import { type Manifest, type ManifestFault, parseManifest, sha256 } from './manifest.ts';
@@ -52,7 +53,11 @@ export type Store = {
   /** Bytes that may still be written, the reserve kept; can be negative. */
   readonly freeBytes: () => Promise<number>;
   /** File to receive a blob into, and what an earlier attempt left in it: kept over restarts, so that a copy resumes. */
-  readonly stage: (digest: Sha256) => Promise<{ readonly file: string; readonly presentBytes: number }>;
+  readonly stage: (digest: Sha256) => Promise<Staged>;
+  /** Keeps a verified part, whose file key is `key`, in the stage until its model comes. */
+  readonly holdBlob: (ref: BlobRef, key: string) => Promise<void>;
+  /** Gives up held parts older than `maxAgeMs`, but those in `keep`; whether any went. */
+  readonly dropHeld: (maxAgeMs: number, keep: ReadonlySet<Sha256>) => Promise<boolean>;
   readonly publishBlob: (ref: BlobRef, key: string) => Promise<void>;
   /** A manifest that it replaces is kept in the quarantine, with the blobs that nothing else names. */
   readonly publishModel: (order: PublishOrder) => Promise<PublishResult>;
@@ -71,9 +76,15 @@ export type Store = {
   readonly close: () => Promise<void>;
 };
 
+/** Where a blob is received. `heldKey`: the part is whole and verified, and this is its file key. */
+export type Staged = { readonly file: string; readonly presentBytes: number; readonly heldKey: string | null };
+
+/** Blobs up to this size are placed many at once. */
+const SMALL_BYTES = 1024 * 1024;
 const RESCAN_MS = 30_000;
 const STALE_PART_MS = 7 * 86_400_000;
 const READ_ROUNDS = 3;
+const PREPARED_MS = 500;
 const REREAD_MS = 20;
 
 /** Opens the store and looks once. A store that is not usable opens too: its inventory says why it is refused. */
@@ -91,10 +102,12 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const quarantine = openQuarantine(root, () => prepareStage(root), Date.now);
   const retire: RetireContext = { root, quarantine, list: thread.list };
   const freeBytes = () => freeBytesOf(root, options.reserveBytes);
-  const flush = openFlush(root);
+  const flush = openFlush(thread.sync);
+  const held = await openHeld(root);
+  const prepare = remembered(() => prepareStage(root));
   const context = async (): Promise<PublishContext> => {
     const { inventory, keyOf, verify, published } = thread;
-    return { root, owner: await prepareStage(root), flush, inventory, keyOf, verify, published, keepCorrupt };
+    return { root, owner: await prepare(), flush, letGo: held.letGo, inventory, keyOf, verify, published, keepCorrupt };
   };
   async function keepCorrupt(ref: BlobRef): Promise<void> {
     const id = await quarantine.create({ kind: 'corrupt', path: '', manifestDigest: '', blobs: [ref] }, ref.digest);
@@ -137,12 +150,17 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     verify: thread.verify,
     freeBytes,
     stage: async (digest) => {
-      await prepareStage(root);
+      await prepare();
       const file = partFile(root, digest);
       const present = await lstat(file).catch(() => null);
-      return { file, presentBytes: present?.size ?? 0 };
+      return { file, presentBytes: present?.size ?? 0, heldKey: await held.keyOf(digest) };
     },
-    publishBlob: async (ref, key) => publishBlob(await context(), ref, key),
+    holdBlob: async (ref, key) => held.hold(ref.digest, key, await prepare()),
+    dropHeld: (maxAgeMs, keep) => held.drop(maxAgeMs, keep, Date.now()),
+    publishBlob: async (ref, key) => {
+      if (ref.sizeBytes <= SMALL_BYTES && (await thread.place(ref, key, await prepare()))) return held.letGo(ref.digest);
+      return publishBlob(await context(), ref, key);
+    },
     publishModel: publish,
     rehash: thread.rehash,
     list: thread.list,
@@ -165,6 +183,15 @@ function realRoot(root: string): string {
   } catch {
     return root;
   }
+}
+
+/** Asks again only when the last answer is older than PREPARED_MS: thousands of blobs need it one after the other. */
+function remembered(ask: () => Promise<Owner>): () => Promise<Owner> {
+  let last: { readonly atMs: number; readonly answer: Promise<Owner> } | null = null;
+  return () => {
+    if (last === null || performance.now() - last.atMs > PREPARED_MS) last = { atMs: performance.now(), answer: ask() };
+    return last.answer;
+  };
 }
 
 /** Makes the stage directory, closed to others, and tells who owns the store. */

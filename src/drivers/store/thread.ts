@@ -1,10 +1,13 @@
 // The store's thread: watches, scans and hashes, so that the main thread does none of it. Started by store.ts.
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { sha256OfBlobName } from '../../core/replication/names.ts';
+import type { Sha256 } from '../../core/replication/types.ts';
 import { type Catalog, openCatalog } from './catalog.ts';
+import { syncFileSystem } from './durable.ts';
 import { openHasher } from './hasher.ts';
 import { blobsDir } from './layout.ts';
 import type { FromThread, ThreadSetup, ToThread } from './messages.ts';
+import { openPlacer } from './placer.ts';
 import { openSchedule } from './schedule.ts';
 import { openVerified, type Verified } from './verified.ts';
 import { openWatches } from './watch.ts';
@@ -14,6 +17,8 @@ const SETTLE_MS = 40;
 /** The same for partial blobs of a running pull, which say nothing yet. */
 const PARTIALS_MS = 500;
 const REPORT_MS = 100;
+/** A report looks at every blob: with thousands of them it comes less often, so that it takes a tenth of the thread at most. */
+const REPORT_SLOWEST_MS = 500;
 const SAVE_MS = 5000;
 const RETRY_MS = 200;
 const WITHOUT_WATCH_MS = 2000;
@@ -51,6 +56,19 @@ function serve(port: MessagePort, setup: ThreadSetup): void {
     for (const id of listers.splice(0)) tell({ k: 'listed', id, ...catalog.named() });
     hasher.refill();
   });
+  const placer = openPlacer({
+    root,
+    sync: () => syncFileSystem(root),
+    verifiedKey: (ref) => {
+      const { state, key } = catalog.stateOf(ref);
+      return state === 'verified' ? key : undefined;
+    },
+  });
+  const learnPlaced = (digest: Sha256, key: string) => {
+    catalog.placed(digest, key);
+    catalog.learn(digest, key, true);
+    reporter.soon();
+  };
   const saver = setInterval(() => save(verified, verifiedFile, tell), SAVE_MS);
 
   port.on('message', (message: ToThread) => {
@@ -69,10 +87,21 @@ function serve(port: MessagePort, setup: ThreadSetup): void {
       case 'verify':
         hasher.ask(message.id, { digest: message.digest, sizeBytes: message.sizeBytes });
         return;
-      case 'published':
-        catalog.learn(message.digest, message.key, true);
-        reporter.soon();
+      case 'sync':
+        void syncFileSystem(root).then((done) => tell({ k: 'synced', id: message.id, done }));
         return;
+      case 'published':
+        learnPlaced(message.digest, message.key);
+        return;
+      case 'place': {
+        const { id, ref } = message;
+        const done = (key: string | null) => {
+          if (key !== null) learnPlaced(ref.digest, key);
+          tell({ k: 'placed', id, key });
+        };
+        placer.place({ ...message, done });
+        return;
+      }
       case 'close':
         hasher.close();
         schedule.close();
@@ -102,20 +131,23 @@ function openReporter(catalog: Catalog, tell: Tell): Reporter {
     }
     faultsTold = new Map(faults);
   };
+  let costMs = 0;
   const now = () => {
     clearTimeout(timer);
     timer = undefined;
+    const startedMs = performance.now();
     const change = catalog.takeChange();
     if (change.add.length + change.remove.length > 0) tell({ k: 'blobs', change });
     const inventory = catalog.inventory();
     if (inventory.version !== lastVersion) tell({ k: 'inventory', inventory });
     lastVersion = inventory.version;
     tellFaults();
+    costMs = performance.now() - startedMs;
   };
   return {
     now,
     soon: () => {
-      timer ??= setTimeout(now, REPORT_MS);
+      timer ??= setTimeout(now, Math.min(REPORT_SLOWEST_MS, Math.max(REPORT_MS, 10 * costMs)));
     },
     flush: () => {
       if (timer !== undefined) now();

@@ -1,21 +1,27 @@
 // Which chunks of one blob are here, and which one to ask of whom. No IO.
 //
 // With several standbys on one active, the active's link is what all of them share. So each standby takes another part of the blob from the
-// active, and the rest from the others: a chunk that one of them has leaves the active only once. Whoever is ahead helps from the far end.
+// active, and the rest from the others: a chunk that one of them has, or has asked for, leaves the active only once. Whoever is ahead helps
+// from the far end.
 import type { NodeId } from '../../core/types.ts';
 import { chunkCount, chunkLength, hasBit } from './protocol.ts';
 
 /** `doubtful` = on disk, not checked yet; `coming` = asked of somebody. */
 export type ChunkState = 'missing' | 'coming' | 'doubtful' | 'good';
 
-/** What a peer has: everything, or the chunks of a bitmap. */
-export type Holding = 'whole' | Uint8Array;
+/** What somebody who fetches the blob has of it, and has asked for: one bit per chunk each. */
+export type PartHolding = { readonly have: Uint8Array; readonly coming: Uint8Array };
+
+/** What a peer has: everything, or a part. */
+export type Holding = 'whole' | PartHolding;
 
 /** The chunks of one blob. */
 export type ChunkMap = {
   readonly count: number;
   /** One bit per good chunk, for others to read. */
   readonly have: SharedArrayBuffer;
+  /** One bit per chunk that was asked of somebody, for others to read. */
+  readonly coming: SharedArrayBuffer;
   readonly stateOf: (chunk: number) => ChunkState;
   readonly set: (chunk: number, state: ChunkState) => void;
   readonly whole: () => boolean;
@@ -24,8 +30,11 @@ export type ChunkMap = {
   readonly doubtAll: () => void;
   /** First chunk in this state, or null. */
   readonly first: (state: ChunkState) => number | null;
-  /** The next chunk to ask of a peer, or null. `mates`: what the others that fetch this blob have. */
-  readonly choose: (holding: Holding, self: NodeId, mates: ReadonlyMap<NodeId, Uint8Array>) => number | null;
+  /**
+   * The next chunk to ask of a peer, or null. `mates`: the others that fetch this blob. `idle`: the peer had nothing to do for a while, so what
+   * others were to bring is taken from it as well.
+   */
+  readonly choose: (holding: Holding, self: NodeId, mates: ReadonlyMap<NodeId, PartHolding>, idle?: boolean) => number | null;
 };
 
 /** A map with nothing in it. */
@@ -33,7 +42,9 @@ export function createChunkMap(sizeBytes: number): ChunkMap {
   const count = chunkCount(sizeBytes);
   const states = Array.from({ length: count }, (): ChunkState => 'missing');
   const have = new SharedArrayBuffer(Math.ceil(count / 8));
+  const coming = new SharedArrayBuffer(have.byteLength);
   const bits = new Uint8Array(have);
+  const comingBits = new Uint8Array(coming);
   let good = 0;
   let goodBytes = 0;
 
@@ -42,6 +53,7 @@ export function createChunkMap(sizeBytes: number): ChunkMap {
     good += change;
     goodBytes += change * chunkLength(sizeBytes, chunk);
     if (change !== 0) Atomics.xor(bits, chunk >> 3, 1 << (chunk & 7));
+    if ((state === 'coming') !== (states[chunk] === 'coming')) Atomics.xor(comingBits, chunk >> 3, 1 << (chunk & 7));
     states[chunk] = state;
   };
   const missing = (chunk: number) => states[chunk] === 'missing';
@@ -56,6 +68,7 @@ export function createChunkMap(sizeBytes: number): ChunkMap {
   return {
     count,
     have,
+    coming,
     stateOf: (chunk) => states[chunk] ?? 'missing',
     set,
     whole: () => good === count,
@@ -67,13 +80,18 @@ export function createChunkMap(sizeBytes: number): ChunkMap {
       const chunk = states.indexOf(state);
       return chunk < 0 ? null : chunk;
     },
-    choose: (holding, self, mates) => {
-      if (holding !== 'whole') return up((chunk) => hasBit(holding, chunk));
-      const nobodyHas = (chunk: number) => ![...mates.values()].some((theirs) => hasBit(theirs, chunk));
+    choose: (holding, self, mates, idle = false) => {
+      if (holding !== 'whole') return up((chunk) => hasBit(holding.have, chunk));
+      const others = [...mates.values()];
+      const held = (chunk: number) => others.some((mate) => hasBit(mate.have, chunk));
+      const free = (chunk: number) => !others.some((mate) => hasBit(mate.have, chunk) || hasBit(mate.coming, chunk));
       const fetching = [self, ...mates.keys()].sort();
       const rank = fetching.indexOf(self);
       const mine = (chunk: number) => chunk % fetching.length === rank;
-      return up((chunk) => mine(chunk) && nobodyHas(chunk)) ?? down(nobodyHas) ?? up(() => true);
+      const chosen = up((chunk) => mine(chunk) && free(chunk)) ?? down(free);
+      // While others still fetch what nobody has, the link is theirs.
+      if (chosen !== null || (!idle && up((chunk) => !held(chunk)) !== null)) return chosen;
+      return up(() => true);
     },
   };
 }

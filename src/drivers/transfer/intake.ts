@@ -27,16 +27,12 @@ export type Intake = Body & {
 const HERE_BYTES = 256 * 1024;
 /** Pieces under way at most before `took` asks to wait. */
 const PIECES = 4;
-/**
- * Bytes after which the disk is told to begin with them. Without it the whole file would be flushed at the end, when nothing else is left to
- * do.
- */
-const BEGIN_BYTES = 64 * 1024 * 1024;
 
-/** Opens an intake at a place of the file. `flush` makes what was written durable; it is called now and then. */
+/** Opens an intake at a place of the file. */
 export function openIntake(args: {
   readonly sink: Sink;
-  readonly flush: (handle: FileHandle) => Promise<void>;
+  /** Told of bytes that were handed over to be written. */
+  readonly wrote: (bytes: number) => void;
   readonly handle: FileHandle;
   readonly start: number;
   /** Bytes expected; up to HERE_BYTES this thread does all by itself. */
@@ -48,24 +44,14 @@ export function openIntake(args: {
   let position = start;
   let piece: Piece | null = null;
   let filled = 0;
-  let begun = start;
-  let beginning: Promise<void> | null = null;
 
   const hand = () => {
-    if (piece !== null && filled > 0) stream.write(piece, filled);
+    if (piece !== null && filled > 0) {
+      stream.write(piece, filled);
+      args.wrote(filled);
+    }
     piece = null;
     filled = 0;
-  };
-  const begin = () => {
-    if (position - begun < BEGIN_BYTES || beginning !== null) return;
-    begun = position;
-    beginning = args.flush(handle).then(
-      () => {
-        beginning = null;
-      },
-      // The flush at the end reports it.
-      () => undefined,
-    );
   };
   const flush = async () => {
     hand();
@@ -80,10 +66,7 @@ export function openIntake(args: {
     took: (bytes) => {
       filled += bytes;
       position += bytes;
-      if (piece !== null && filled === piece.length) {
-        hand();
-        begin();
-      }
+      if (piece !== null && filled === piece.length) hand();
       return stream.pending() < PIECES;
     },
     ready: async () => {
@@ -97,7 +80,6 @@ export function openIntake(args: {
     absorb: async (length, progress) => {
       await stream.absorb(length, progress);
       position += length;
-      begun = position;
     },
     reset: async () => {
       filled = 0;
@@ -106,7 +88,6 @@ export function openIntake(args: {
       await handle.truncate(0);
       stream = open(handle, 0);
       position = 0;
-      begun = 0;
     },
     close: () => stream.close(),
   };

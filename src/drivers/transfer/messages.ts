@@ -11,12 +11,16 @@ export type BlobAddress = { readonly host: string; readonly port: number };
 /** Verified blobs that came and went; `key` is the file key of the verified file. */
 export type OfferChange = { readonly add: readonly (readonly [digest: Sha256, key: string])[]; readonly remove: readonly Sha256[] };
 
-/** A blob on its way, shared with others chunk by chunk: bits of `have` are set once their chunk is verified and written. */
+/**
+ * A blob on its way, shared with others chunk by chunk: bits of `have` are set once their chunk is verified and written, those of `coming`
+ * while it is asked of somebody.
+ */
 export type SharedPart = {
   readonly file: string;
   readonly inode: string;
   readonly sizeBytes: number;
   readonly have: SharedArrayBuffer;
+  readonly coming: SharedArrayBuffer;
 };
 
 /** A line for the log. */
@@ -42,6 +46,8 @@ export type ToServer =
   /** Null: no longer. A part that became whole ends with its offer. */
   | { readonly k: 'part'; readonly digest: Sha256; readonly part: SharedPart | null }
   | { readonly k: 'nodes'; readonly nodes: readonly NodeId[] }
+  /** For later handshakes. */
+  | { readonly k: 'tls'; readonly tls: TlsMaterial }
   | { readonly k: 'close' };
 /** Told by the serving thread. */
 export type FromServer = { readonly k: 'listening'; readonly port: number } | LogLine;
@@ -70,6 +76,8 @@ export type ToReceiver =
   | { readonly k: 'receive'; readonly id: number; readonly order: ReceiveOrder }
   | { readonly k: 'cancel'; readonly id: number }
   | { readonly k: 'limit'; readonly bytesPerSecondMax: number }
+  /** For later handshakes. */
+  | { readonly k: 'tls'; readonly tls: TlsMaterial }
   | { readonly k: 'close' };
 
 /** Where a blob stands. `verify` = hashing what an earlier life received. */

@@ -15,13 +15,14 @@ type Blob = { readonly digest: Sha256; readonly sizeBytes: number };
 export async function askHolding(lending: Lending, peer: Peer, { digest, sizeBytes }: Blob, signal: AbortSignal): Promise<Holding | null> {
   const bitsLength = Math.ceil(chunkCount(sizeBytes) / 8);
   const connection = await lending.lend(peer, signal);
-  const body = collector(bitsLength);
+  const body = collector(2 * bitsLength);
   const fits = (head: { readonly sizeBytes: number; readonly length: number }) =>
-    head.sizeBytes === sizeBytes && (head.length === 0 || head.length === bitsLength);
+    head.sizeBytes === sizeBytes && (head.length === 0 || head.length === 2 * bitsLength);
   const result = await connection.get({ request: { k: 'have', digest }, fits, body, signal });
   lending.giveBack(peer, connection);
   if (result.k === 'wrong') return null;
-  return result.head.length === 0 ? 'whole' : body.bytes();
+  if (result.head.length === 0) return 'whole';
+  return { have: body.bytes().subarray(0, bitsLength), coming: body.bytes().subarray(bitsLength) };
 }
 
 /** The chunk hashes of a blob as one node that holds it whole gives them, fetched as they are needed. */

@@ -6,7 +6,8 @@
 //
 //   kind 1 GET      a = offset, b = length         the bytes
 //   kind 2 HASHES   a = first chunk, b = count     SHA-256 of each chunk, 32 bytes each; only of a node that holds the whole blob
-//   kind 3 HAVE     a = b = 0                      nothing = the whole blob, else one bit per chunk that may be had, lowest bit first
+//   kind 3 HAVE     a = b = 0                      nothing = the whole blob, else one bit per chunk that may be had, lowest bit first,
+//                                                  and then as many bits for those that the node has asked of others
 //
 // A chunk is CHUNK_BYTES of a blob, the last one less. Requests are answered in order; a client may send the next ones before an answer is
 // complete. A blob is named by the 32 bytes of its digest: no request can name anything else. A malformed request ends the connection. The

@@ -13,11 +13,13 @@ import { fileKeyOf } from '../../core/replication/names.ts';
 import type { NodeId } from '../../core/types.ts';
 import { type ChunkMap, createChunkMap } from './chunk-map.ts';
 import type { Connection } from './connection.ts';
+import { openEarlyFlush } from './early-flush.ts';
 import { type Intake, openIntake } from './intake.ts';
 import type { Limit } from './limit.ts';
 import type { Blame, Peer, ReceiveOrder, ReceiveOutcome, ReceiveProgress, SharedPart } from './messages.ts';
 import { askHolding } from './peer-chunks.ts';
 import { CHUNK_BYTES, type ReplyHead } from './protocol.ts';
+import { IN_MEMORY_BYTES, receiveSmall } from './receive-small.ts';
 import type { Sink } from './sink-link.ts';
 import { receiveChunks } from './swarm.ts';
 import { throttledBody } from './throttle.ts';
@@ -43,9 +45,9 @@ const CHUNKED_BYTES = 8 * CHUNK_BYTES;
 /** A part with this mode has holes: its length says nothing about what is in it. Left by a process that was killed. */
 const MODE_WITH_HOLES = 0o700;
 const MODE = 0o600;
-const ASK_MS = 250;
+/** Pauses between the first questions whether others come, ms: standbys hear of a model at about the same time. */
+const ASK_MS = [50, 50, 100, 100, 200, 250, 250, 250, 250, 250];
 const ASK_SLOW_MS = 1000;
-const ASK_SOON_COUNT = 8;
 
 type Run = {
   readonly order: ReceiveOrder;
@@ -53,6 +55,7 @@ type Run = {
   readonly signal: AbortSignal;
   readonly handle: FileHandle;
   readonly intake: Intake;
+  readonly wrote: (bytes: number) => void;
   readonly map: ChunkMap;
   readonly blamed: Map<NodeId, Blame>;
   /** Aborted when others fetch the blob too: the stream ends, the rest comes in chunks. */
@@ -71,13 +74,16 @@ export async function receiveBlob(order: ReceiveOrder, context: ReceiveContext, 
   let done = false;
   try {
     signal.throwIfAborted();
+    const small = order.sizeBytes <= IN_MEMORY_BYTES ? await receiveSmall(order, context, signal) : null;
+    if (small !== null) return small;
     handle = await open(order.file, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, MODE);
     const stat = await handle.stat({ bigint: true });
     if (!stat.isFile()) throw new Error('the part is not a regular file');
     if (stat.size > order.sizeBytes) await handle.truncate(0);
     const presentBytes = stat.size > order.sizeBytes ? 0 : Number(stat.size);
     run = openRun(order, context, signal, handle, presentBytes);
-    if (isShared(order)) context.share({ file: order.file, inode: String(stat.ino), sizeBytes: order.sizeBytes, have: run.map.have });
+    if (isShared(order))
+      context.share({ file: order.file, inode: String(stat.ino), sizeBytes: order.sizeBytes, have: run.map.have, coming: run.map.coming });
     const outcome = await receive(run, presentBytes, (Number(stat.mode) & 0o100) !== 0);
     done = outcome.k === 'done';
     return outcome;
@@ -94,9 +100,24 @@ export async function receiveBlob(order: ReceiveOrder, context: ReceiveContext, 
 function openRun(order: ReceiveOrder, context: ReceiveContext, signal: AbortSignal, handle: FileHandle, presentBytes: number): Run {
   const senders = presentBytes === 0 ? new Set<NodeId>() : null;
   const map = createChunkMap(order.sizeBytes);
-  const intake = openIntake({ ...context, handle, start: 0, length: order.sizeBytes });
+  const wrote = openEarlyFlush(context.flush, handle);
+  const intake = openIntake({ sink: context.sink, wrote, handle, start: 0, length: order.sizeBytes });
   const company = new AbortController();
-  return { order, context, signal, handle, intake, map, blamed: new Map(), company, senders, alone: false, from: '', receivedBytes: 0 };
+  return {
+    order,
+    context,
+    signal,
+    handle,
+    intake,
+    wrote,
+    map,
+    blamed: new Map(),
+    company,
+    senders,
+    alone: false,
+    from: '',
+    receivedBytes: 0,
+  };
 }
 
 function isChunked(order: ReceiveOrder): boolean {
@@ -133,9 +154,9 @@ async function lookForCompany(run: Run): Promise<void> {
   const { order, context, company } = run;
   const signal = AbortSignal.any([run.signal, company.signal]);
   const look = async (mate: Peer): Promise<void> => {
-    for (let asked = 1; !signal.aborted; asked += 1) {
+    for (let asked = 0; !signal.aborted; asked += 1) {
       if ((await askHolding(context, mate, order, signal).catch(() => null)) !== null) return company.abort();
-      await pause(asked < ASK_SOON_COUNT ? ASK_MS : ASK_SLOW_MS, undefined, { signal }).catch(() => undefined);
+      await pause(ASK_MS[asked] ?? ASK_SLOW_MS, undefined, { signal }).catch(() => undefined);
     }
   };
   await Promise.all(order.mates.map(look));
@@ -143,7 +164,7 @@ async function lookForCompany(run: Run): Promise<void> {
 
 /** What is on disk counts once it is checked, whatever it is. */
 async function inChunks(run: Run, presentBytes: number): Promise<ReceiveOutcome> {
-  const { order, context, handle, map, signal, blamed } = run;
+  const { order, context, handle, map, signal, blamed, wrote } = run;
   await handle.chmod(MODE_WITH_HOLES);
   for (let chunk = 0; chunk < map.count; chunk += 1) if (chunk * CHUNK_BYTES < presentBytes) map.set(chunk, 'doubtful');
   // A file that ends within a chunk is made as long as the blob, so that every chunk can be read.
@@ -152,7 +173,7 @@ async function inChunks(run: Run, presentBytes: number): Promise<ReceiveOutcome>
     run.receivedBytes += bytes;
     run.from = from;
   };
-  if (!(await receiveChunks({ order, context, handle, map, signal, blamed, received }))) return exhausted(run);
+  if (!(await receiveChunks({ order, context, handle, map, signal, blamed, received, wrote }))) return exhausted(run);
   await handle.chmod(MODE);
   return done(run);
 }

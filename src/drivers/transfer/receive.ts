@@ -10,7 +10,17 @@ function serve(setup: ReceiverSetup): void {
   const { cluster, tls } = setup;
   const self = nodeOfCertificate(new X509Certificate(tls.cert).subjectAltName, cluster) ?? '';
   if (parentPort === null) return;
-  receiveOrders({ port: parentPort, setup, self, dial: tlsDial(cluster, tls), flush: (handle) => handle.datasync() });
+  let dial = tlsDial(cluster, tls);
+  receiveOrders({
+    port: parentPort,
+    setup,
+    self,
+    dial: (peer, onread) => dial(peer, onread),
+    renew: (next) => {
+      dial = tlsDial(cluster, next);
+    },
+    flush: (handle) => handle.datasync(),
+  });
 }
 
 serve(workerData as ReceiverSetup);

@@ -4,22 +4,25 @@ import type { MessagePort } from 'node:worker_threads';
 import type { NodeId } from '../../core/types.ts';
 import { type Connection, openConnection } from './connection.ts';
 import { createLimit } from './limit.ts';
-import type { FromReceiver, Peer, ReceiveOrder, ReceiveProgress, ReceiverSetup, ToReceiver } from './messages.ts';
+import type { FromReceiver, Peer, ReceiveOrder, ReceiveProgress, ReceiverSetup, TlsMaterial, ToReceiver } from './messages.ts';
 import { type ReceiveContext, receiveBlob } from './receive-blob.ts';
 import { openSink } from './sink-link.ts';
 import type { Dial } from './tls.ts';
 
 const PROGRESS_MS = 250;
 const KEEP_IDLE_MS = 20_000;
-const KEEP_IDLE_MAX = 4;
 /** Blobs at the same time; the rest wait. A server takes 16 connections from one node. */
 const AT_ONCE_MAX = 8;
+/** Fewer would close, and open anew, a connection for every other small blob. */
+const KEEP_IDLE_MAX = AT_ONCE_MAX;
 
 /** Takes orders from the port until it is told to close. */
 export function receiveOrders(args: {
   readonly port: MessagePort;
   readonly setup: ReceiverSetup;
   readonly dial: Dial;
+  /** New certificates for later connections; absent where connections have none. */
+  readonly renew?: (tls: TlsMaterial) => void;
   /** This node, as others know it. */
   readonly self: NodeId;
   /** Makes a whole part durable. */
@@ -58,6 +61,9 @@ export function receiveOrders(args: {
         return;
       case 'cancel':
         running.get(message.id)?.abort();
+        return;
+      case 'tls':
+        args.renew?.(message.tls);
         return;
       case 'limit':
         limit.set(message.bytesPerSecondMax);

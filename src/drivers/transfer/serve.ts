@@ -83,6 +83,9 @@ function serve(port: MessagePort, setup: ServerSetup): void {
       case 'part':
         shareBlob(shop, message.digest, message.part);
         return;
+      case 'tls':
+        server.setSecureContext({ ...TLS_OPTIONS, ...message.tls });
+        return;
       case 'nodes':
         nodes = new Set(message.nodes);
         for (const [socket, node] of open) if (!nodes.has(node)) socket.destroy();

@@ -91,7 +91,7 @@ async function answerHave(shop: Shop, socket: Socket, digest: Sha256): Promise<v
   if (opened !== null) return write(socket, encodeHead({ status: 'ok', sizeBytes: opened.sizeBytes, length: 0 }));
   const part = shop.parts.get(digest);
   if (part === undefined) return refuse(socket, 'absent', 0);
-  const bits = Buffer.from(new Uint8Array(part.have));
+  const bits = Buffer.concat([new Uint8Array(part.have), new Uint8Array(part.coming)]);
   await write(socket, Buffer.concat([encodeHead({ status: 'ok', sizeBytes: part.sizeBytes, length: bits.length }), bits]));
 }
 

@@ -4,7 +4,7 @@ import type { Limit } from './limit.ts';
 
 /** Puts the brakes on an intake. `took` hears of every byte; `resume` starts the connection again. */
 export function throttledBody(args: {
-  readonly intake: Intake;
+  readonly intake: Pick<Intake, 'room' | 'took' | 'ready'>;
   readonly limit: Limit;
   readonly took: (bytes: number) => void;
   readonly resume: () => void;

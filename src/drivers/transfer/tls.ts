@@ -1,7 +1,7 @@
 // TLS as both ends of a blob connection set it: 1.3 only, the fastest strong cipher first.
 import { X509Certificate } from 'node:crypto';
 import type { OnReadOpts, Socket } from 'node:net';
-import { type ConnectionOptions, connect, type SecureContextOptions } from 'node:tls';
+import { type ConnectionOptions, connect, createSecureContext, type SecureContextOptions } from 'node:tls';
 import { certificateName, nodeOfCertificate } from './identity.ts';
 import type { Peer, TlsMaterial } from './messages.ts';
 
@@ -16,10 +16,10 @@ export type Dial = (peer: Peer, onread: OnReadOpts) => { readonly socket: Socket
 
 /** Connects to a node and accepts no other: the certificate at the other end must be that node's. */
 export function tlsDial(cluster: string, tls: TlsMaterial): Dial {
+  const secureContext = createSecureContext({ ...TLS_OPTIONS, ...tls });
   return (peer, onread) => {
     const options: ConnectionOptions & { readonly onread: OnReadOpts } = {
-      ...TLS_OPTIONS,
-      ...tls,
+      secureContext,
       host: peer.host,
       port: peer.port,
       servername: certificateName(peer.node, cluster),

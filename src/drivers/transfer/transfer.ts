@@ -60,6 +60,8 @@ export type Transfer = {
   readonly setPeers: (peers: ReadonlyMap<NodeId, BlobAddress>) => void;
   /** Bytes per second, 0 = no limit; also for copies that run. */
   readonly setLimit: (bytesPerSecondMax: number) => void;
+  /** Certificates for every later handshake. */
+  readonly setTls: (tls: TlsMaterial) => void;
   readonly close: () => Promise<void>;
 };
 
@@ -96,6 +98,10 @@ export async function openTransfer(options: TransferOptions): Promise<Transfer> 
       server?.allow([...next.keys()]);
     },
     setLimit: (bytesPerSecondMax) => receiver.limit(bytesPerSecondMax),
+    setTls: (tls) => {
+      server?.setTls(tls);
+      receiver.setTls(tls);
+    },
     close: () => {
       closed ??= Promise.all([server?.close(), receiver.close()]).then(() => undefined);
       return closed;
@@ -109,11 +115,13 @@ type ServerThread = {
   readonly offer: (change: OfferChange) => void;
   readonly share: (digest: Sha256, part: SharedPart | null) => void;
   readonly allow: (nodes: readonly NodeId[]) => void;
+  readonly setTls: (tls: TlsMaterial) => void;
   readonly close: () => Promise<void>;
 };
 
 function startServer(options: TransferOptions, listen: BlobAddress, nodesNow: () => readonly NodeId[]): ServerThread {
-  const { log, root, cluster, tls } = options;
+  const { log, root, cluster } = options;
+  let { tls } = options;
   const offers = new Map<Sha256, string>();
   const ready = Promise.withResolvers<void>();
   let port = 0;
@@ -140,6 +148,10 @@ function startServer(options: TransferOptions, listen: BlobAddress, nodesNow: ()
     },
     share: (digest, part) => post({ k: 'part', digest, part }),
     allow: (nodes) => post({ k: 'nodes', nodes }),
+    setTls: (next) => {
+      tls = next;
+      post({ k: 'tls', tls });
+    },
     close: () => thread.close(() => post({ k: 'close' })),
   };
 }
@@ -147,6 +159,7 @@ function startServer(options: TransferOptions, listen: BlobAddress, nodesNow: ()
 type ReceiverThread = {
   readonly fetch: (order: FetchOrder, sources: readonly Peer[], mates: readonly Peer[]) => Promise<ReceiveOutcome>;
   readonly limit: (bytesPerSecondMax: number) => void;
+  readonly setTls: (tls: TlsMaterial) => void;
   readonly close: () => Promise<void>;
 };
 
@@ -155,8 +168,8 @@ type Receiver = { readonly worker: Worker; readonly waiting: Map<number, Waiting
 
 /** The receiving thread: started by the first order, ended when there was none for RECEIVER_IDLE_MS. A crash fails its orders; the next one starts another. */
 function startReceiver(options: TransferOptions, share: ServerThread['share']): ReceiverThread {
-  const { cluster, tls, log } = options;
-  let bytesPerSecondMax = options.bytesPerSecondMax;
+  const { cluster, log } = options;
+  let { bytesPerSecondMax, tls } = options;
   let current: Receiver | null = null;
   let idle: NodeJS.Timeout | undefined;
   let nextId = 1;
@@ -208,6 +221,10 @@ function startReceiver(options: TransferOptions, share: ServerThread['share']): 
     limit: (next) => {
       bytesPerSecondMax = next;
       current?.worker.postMessage({ k: 'limit', bytesPerSecondMax } satisfies ToReceiver);
+    },
+    setTls: (next) => {
+      tls = next;
+      current?.worker.postMessage({ k: 'tls', tls } satisfies ToReceiver);
     },
     close: end,
   };

@@ -75,7 +75,7 @@ export const fileCases: readonly FaultCase[] = [
     once: true,
     inject: async (scene) =>
       startLoad(scene.holder, scene.short ? { copyMiB: 200, memoryShare: 0.1 } : { copyMiB: 10_240, memoryShare: 0.6 }),
-    lastsMs: (scene) => (scene.short ? 10_000 : 1000 * Number(process.env.LOAD_SECONDS || 600)),
+    lastsMs: (scene) => (scene.short ? 5000 : 1000 * Number(process.env.LOAD_SECONDS || 600)),
     heal: async (scene) => stopLoad(scene.holder),
   },
 ];

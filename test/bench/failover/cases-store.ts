@@ -34,7 +34,7 @@ export const storeCases: readonly FaultCase[] = [
       await allRedis(scene, 'kill');
       return at;
     },
-    lastsMs: (scene) => (scene.short ? 10_000 : 60_000),
+    lastsMs: (scene) => (scene.short ? 5000 : 60_000),
     heal: (scene) => cutAll(scene, false),
   },
   {
@@ -88,7 +88,11 @@ export const storeCases: readonly FaultCase[] = [
     bound: () => 0,
     inject: async (scene) => scene.lab.clockStep(scene.holder, -hourMs),
     lastsMs: (scene) => 2 * scene.timing.ttlMs,
-    reset: async (scene) => void scene.lab.clockStep(scene.holder, 0), // a step forward for the holder: it may hand over
+    // A step forward for the holder: it hands over, and the next run must not begin before it has.
+    reset: async (scene) => {
+      scene.lab.clockStep(scene.holder, 0);
+      await scene.moved();
+    },
   },
   {
     name: 'clock-step-standby',

@@ -6,7 +6,7 @@ import { storeCases } from './cases-store.ts';
 import type { FaultCase } from './scene.ts';
 
 /** The cases. */
-const faultCases: readonly FaultCase[] = [...crashCases, ...networkCases, ...fileCases, ...storeCases].toSorted(
+export const faultCases: readonly FaultCase[] = [...crashCases, ...networkCases, ...fileCases, ...storeCases].toSorted(
   (a, b) => Number(a.lab === 'prepared') - Number(b.lab === 'prepared'),
 );
 

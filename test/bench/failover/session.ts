@@ -43,6 +43,8 @@ export type Run = Measures & {
 /** Nice= of the agent's unit. */
 const agentNice = -10;
 const quietMs = 700;
+/** A former holder does not claim for a second after its release (src/core/lease/yielding.ts). */
+const formerHolderMs = 1000;
 const recoverMs = 20_000;
 const wellMs = 45_000;
 
@@ -77,8 +79,8 @@ export async function runFault(session: Session, fault: FaultCase, short: boolea
   const marks = logMarks(lab.hosts);
   const scene = sceneOf(session, before.holder, short);
   const startedAt = monoMs();
-  // Any phase of renewals, polls and heartbeats; and nobody is too young to claim any more.
-  await delay(timing.ttlMs + Math.random() * 2 * timing.renewMs);
+  // Any phase of renewals, polls and heartbeats; and the holder of the run before is no longer held back from claiming.
+  await delay(formerHolderMs + Math.random() * 2 * timing.renewMs);
   const faultAt = await fault.inject(scene);
   const problems: string[] = [];
   const note = async (step: Promise<void>): Promise<void> => step.catch((error: Error) => void problems.push(error.message));

@@ -27,24 +27,30 @@ type Copy = Fetched & { readonly senderCpuSeconds: number };
 export type Report = {
   readonly rsyncAMiBs: number;
   readonly rsyncAvzMiBs: number;
-  readonly plain: { readonly miBs: number; readonly ratioToRsyncA: number };
-  readonly tls: { readonly miBs: number; readonly ratioToRsyncA: number };
+  readonly plain: Rate;
+  readonly tls: Rate;
   readonly small: { readonly blobs: number; readonly seconds: number; readonly ratioToRsyncA: number };
   readonly fanout4: { readonly timeRatioToOne: number };
   readonly scrubMiBs: number;
   readonly loopDelayP99Ms: number;
   readonly receiverRssMiB: number;
-  readonly limits: { readonly hashMiBs: number; readonly copyMiBs: number; readonly socketMiBs: number };
+  readonly limits: { readonly hashMiBs: number; readonly copyMiBs: number; readonly socketMiBs: number; readonly copyFlushedMiBs: number };
+  /** The same copies with no flush on either side. */
+  readonly notFlushed: { readonly rsyncAMiBs: number; readonly plain: Rate; readonly tls: Rate; readonly smallRsyncASeconds: number };
+  readonly smallRsyncASeconds: number;
+  readonly fanoutSeconds: { readonly one: number; readonly four: number };
 };
+
+type Rate = { readonly miBs: number; readonly ratioToRsyncA: number };
 
 type Times = readonly (readonly [one: number, four: number])[];
 
 /** Rounds to what was measured. */
 export function reportOf(samples: readonly Sample[], times: Times, blobs: number): Report {
   const of = (pick: (sample: Sample) => number, digits = 0) => round(median(samples.map(pick)), digits);
-  const copy = (pick: (sample: Sample) => Copy) => ({
+  const copy = (pick: (sample: Sample) => Copy, against = (s: Sample) => s.rsyncA): Rate => ({
     miBs: of((s) => s.miBs(pick(s).seconds)),
-    ratioToRsyncA: of((s) => s.miBs(pick(s).seconds) / s.rsyncA, 2),
+    ratioToRsyncA: of((s) => s.miBs(pick(s).seconds) / against(s), 2),
   });
   return {
     rsyncAMiBs: of((s) => s.rsyncA),
@@ -54,13 +60,28 @@ export function reportOf(samples: readonly Sample[], times: Times, blobs: number
     small: { blobs, seconds: of((s) => s.many.seconds, 2), ratioToRsyncA: of((s) => s.rsyncManySeconds / s.many.seconds, 2) },
     fanout4: { timeRatioToOne: round(median(times.map(([one, four]) => four / one)), 2) },
     scrubMiBs: of((s) => s.scrubMiBs),
-    loopDelayP99Ms: of((s) => s.tls.loopDelayP99Ms, 1),
-    receiverRssMiB: of((s) => s.tls.rssMiB),
+    loopDelayP99Ms: of((s) => Math.max(s.plain.loopDelayP99Ms, s.tls.loopDelayP99Ms), 1),
+    receiverRssMiB: of((s) => Math.max(s.plain.rssMiB, s.tls.rssMiB)),
     limits: {
       hashMiBs: of((s) => s.limits.hashMiBs),
       copyMiBs: of((s) => s.limits.copyMiBs),
       socketMiBs: of((s) => s.socketMiBs),
+      copyFlushedMiBs: of((s) => s.limits.copySyncMiBs),
     },
+    notFlushed: {
+      rsyncAMiBs: of((s) => s.rsyncANoSync),
+      plain: copy(
+        (s) => s.plainNoSync,
+        (s) => s.rsyncANoSync,
+      ),
+      tls: copy(
+        (s) => s.tlsNoSync,
+        (s) => s.rsyncANoSync,
+      ),
+      smallRsyncASeconds: of((s) => s.rsyncManyNoSyncSeconds, 2),
+    },
+    smallRsyncASeconds: of((s) => s.rsyncManySeconds, 2),
+    fanoutSeconds: { one: round(median(times.map(([one]) => one)), 2), four: round(median(times.map(([, four]) => four)), 2) },
   };
 }
 

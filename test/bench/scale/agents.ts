@@ -7,11 +7,13 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { createAuthority } from '../../contract/transfer/certs.ts';
+import { redisPassword } from '../../../src/config/secret.ts';
+import { createAuthority, type TestAuthority } from '../../contract/transfer/certs.ts';
 
 const mainFile = join(import.meta.dirname, '../../../src/main.ts');
 const CLUSTER = 'scale';
 const VOTERS = 3;
+const REDIS_PORT = 11442;
 // A start costs half a second of a core: started all at once, 64 of them would stand still for each other.
 const STARTS_AT_ONCE = 4;
 const STOP_MS = 8000;
@@ -33,6 +35,10 @@ export type LogLine = { readonly time: string; readonly event: string; readonly 
 /** A cluster of processes. */
 export type ScaleCluster = {
   readonly agents: readonly ScaleAgent[];
+  /** The managed Redis servers, and how to reach them. */
+  readonly servers: readonly { readonly agent: ScaleAgent; readonly port: number; readonly password: string }[];
+  /** A certificate of the cluster's authority for these DNS names. */
+  readonly issue: TestAuthority['issue'];
   /** Starts one more process: a node of the list, or one with its name at another address. Does not wait for it. */
   start(place: Place, candidate: boolean): Promise<ScaleAgent>;
   end(): Promise<void>;
@@ -70,9 +76,10 @@ export async function startAgents(options: ScaleOptions): Promise<ScaleCluster> 
       node: place,
       cluster: { name: CLUSTER, nodes: places.map((p) => (p.id === place.id ? place : p)), secretFile: secret },
       pki: { ca: join(own, 'ca'), cert: join(own, 'cert'), key: join(own, 'key') },
-      redis: { managed: true, voters: places.slice(0, Math.min(VOTERS, places.length)) },
+      redis: { managed: true, port: REDIS_PORT, voters: places.slice(0, Math.min(VOTERS, places.length)) },
       ...(candidate ? { ollama: { url: ollama.url, store: join(own, 'store') } } : {}),
       paths: { state: join(own, 'state'), run: join(own, 'run') },
+      http: { listen: `${place.address}:11443` },
       ...options.config,
     };
     writeFileSync(join(own, 'agent.yaml'), stringify(config));
@@ -81,8 +88,18 @@ export async function startAgents(options: ScaleOptions): Promise<ScaleCluster> 
     return agent;
   }
 
+  // Whatever ends this process: no agent may stay behind.
+  const endNow = () => {
+    for (const agent of agents) {
+      agent.process.kill('SIGKILL');
+      endOrphan(agent);
+    }
+  };
+  process.once('exit', endNow);
+
   async function end(): Promise<void> {
     await Promise.all(agents.map(stopAgent));
+    process.off('exit', endNow);
     ollama.close();
     rmSync(dir, { recursive: true, force: true });
   }
@@ -93,7 +110,9 @@ export async function startAgents(options: ScaleOptions): Promise<ScaleCluster> 
       if (agents.length % STARTS_AT_ONCE === 0) await started(agents);
     }
     await started(agents);
-    return { agents, start, end };
+    const password = redisPassword(readFileSync(secret, 'utf8').trim(), CLUSTER);
+    const servers = agents.slice(0, VOTERS).map((agent) => ({ agent, port: REDIS_PORT, password }));
+    return { agents, servers, issue: authority.issue, start, end };
   } catch (error) {
     await end();
     throw error;

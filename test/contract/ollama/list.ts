@@ -1,4 +1,4 @@
-// Which recordings the suite compares, and where; and which it does not ask, with the reason.
+// Which recordings the suite compares, and where. All of them.
 
 /** Compared by sending the request as recorded to a fake on the recorded store (replay.test.ts). */
 export const REPLAYED = [
@@ -36,6 +36,12 @@ export const REPLAYED = [
   'create-missing-from',
   'delete-missing',
   'delete-no-body',
+  'embed',
+  'embed-empty-input',
+  'embed-missing-model',
+  'embed-ok',
+  'embeddings-legacy',
+  'embeddings-legacy-ok',
   'generate-1token',
   'generate-bad-image',
   'generate-bad-json',
@@ -105,6 +111,9 @@ export const REPLAYED = [
   'v1-chat-stream',
   'v1-chat-stream-usage',
   'v1-completions',
+  'v1-embeddings-ok',
+  'v1-messages',
+  'v1-messages-missing-model',
   'v1-model-missing',
   'v1-model-one',
   'v1-native-prefill-stream',
@@ -172,6 +181,7 @@ export const STAGED = {
     'v1-runner-killed-before-first-byte',
     'v1-runner-killed-mid-stream',
   ],
+  'embed.test.ts': ['embed-runner-killed', 'embed-too-long'],
   'scheduler.test.ts': [
     'ps-expires-in-the-past',
     'ps-keepalive-forever',
@@ -203,21 +213,3 @@ export const STAGED = {
     'pull-unknown-model',
   ],
 } as const;
-
-const EMBED = 'the fake has no embeddings: nothing in this project asks for them';
-const ANTHROPIC = 'the fake has no Anthropic route: nothing in this project asks for it';
-
-/** Not asked, and why. */
-export const NOT_ASKED: Readonly<Record<string, string>> = {
-  embed: EMBED,
-  'embed-empty-input': EMBED,
-  'embed-missing-model': EMBED,
-  'embed-ok': EMBED,
-  'embed-runner-killed': EMBED,
-  'embed-too-long': EMBED,
-  'embeddings-legacy': EMBED,
-  'embeddings-legacy-ok': EMBED,
-  'v1-embeddings-ok': EMBED,
-  'v1-messages': ANTHROPIC,
-  'v1-messages-missing-model': ANTHROPIC,
-};

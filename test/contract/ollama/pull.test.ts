@@ -135,7 +135,9 @@ it('deletes only the first corrupt blob, and calls the second pull a success: pu
 it('does not pull without a redirect to another host name: pull-no-location', async () => {
   const same = await startRegistry({ dir, redirectHost: '127.0.0.1' });
   await using it = await world(tempStore());
-  it.demands('pull-no-location', await pull(it, 'pull-no-location', { from: same }));
+  const reply = await pull(it, 'pull-no-location', { from: same });
+  // A progress line comes when the registry takes longer than 60 ms to answer.
+  it.demands('pull-no-location', { ...reply, chunks: reply.chunks?.filter((line) => !line.includes('"completed"')) ?? null });
   same.close();
 });
 
@@ -151,6 +153,8 @@ it('fails when the disk is full, and again until the empty progress file is gone
   const reply = await pull(it, 'pull-small');
   expect(reply.chunks?.at(-1)).toMatch(/write .*\/blobs\/sha256-[0-9a-f]{64}-partial: no space left on device/);
   await it.fake.clear();
+  expect((await pull(it, 'pull-small')).chunks?.at(-1)).toBe('{"error":"EOF"}\n');
+  for (const name of blobNames(it.store)) if (/-partial-\d+$/.test(name)) rmSync(join(it.store, 'blobs', name));
   expect((await pull(it, 'pull-small')).chunks?.at(-1)).toBe('{"status":"success"}\n');
 });
 

@@ -65,9 +65,13 @@ export function comparable(reply: Omit<WireReply, 'firstByteMs'>, store: string,
 
 const VOLATILE: readonly (readonly [RegExp, string])[] = [
   [/"(created_at|modified_at|expires_at)":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z"/g, '"$1":"TIME"'],
-  [/"(total_duration|load_duration|prompt_eval_duration|eval_duration|prompt_eval_count|prompt_tokens|total_tokens)":\d+/g, '"$1":N'],
+  [
+    /"(total_duration|load_duration|prompt_eval_duration|eval_duration|prompt_eval_count|prompt_tokens|total_tokens|input_tokens)":\d+/g,
+    '"$1":N',
+  ],
   [/"context":\[[\d,]+\]/g, '"context":[N]'],
   [/"id":"(chatcmpl|cmpl)-\d+"/g, '"id":"$1-N"'],
+  [/"(id|request_id)":"(msg|req)_[0-9a-f]{24}"/g, '"$1":"$2_N"'],
   [/"created":\d+/g, '"created":N'],
   // The recordings come from a server without a GPU that found no sizes.
   [/"(size_vram)":\d+/g, '"$1":N'],

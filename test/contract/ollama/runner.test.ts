@@ -79,8 +79,9 @@ it('frees the slot when the client leaves: client-abort-while-generating', async
 
 it('falls silent without an error when the runner is stopped: hung-runner-stream', async () => {
   await using it = await world(recordedStore(), { tokenMs: 20, pingMs: 100 });
+  await it.posts('/api/generate', { model: 'mid' });
   // The stop takes effect after the seventeenth token, so the eighteenth never comes.
-  const reply = await struck(it, 'hung-runner-stream', 'SIGSTOP', 17, 700);
+  const reply = await struck(it, 'hung-runner-stream', 'SIGSTOP', 17, 1500);
   expect(reply.chunks?.length).toBeLessThanOrEqual(18);
   it.demands('hung-runner-stream', { ...reply, chunks: reply.chunks?.slice(0, 17) ?? null });
 });

@@ -20,8 +20,13 @@ export type WireReply = {
   readonly firstByteMs: number;
 };
 
-/** When the client itself hangs up, and when it gives up. */
-export type WireLimits = { readonly closeAfterChunks?: number; readonly closeAfterMs?: number; readonly timeoutMs?: number };
+/** When the client itself hangs up, when it gives up, and where the server is (default 127.0.0.1). */
+export type WireLimits = {
+  readonly host?: string;
+  readonly closeAfterChunks?: number;
+  readonly closeAfterMs?: number;
+  readonly timeoutMs?: number;
+};
 
 /** Sends one request on its own connection. Never rejects. */
 export function send(
@@ -31,7 +36,7 @@ export function send(
   seen: (chunks: number) => void = () => undefined,
 ): Promise<WireReply> {
   return new Promise((settle) => {
-    const socket = connect({ port, host: '127.0.0.1' });
+    const socket = connect({ port, host: limits.host ?? '127.0.0.1' });
     const start = performance.now();
     const reader = createReader(request.method);
     let end = '';

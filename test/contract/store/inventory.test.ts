@@ -45,13 +45,16 @@ describe('the inventory', () => {
     });
   });
 
-  it('notices a model that is pulled while it watches, and one that is deleted', async () => {
+  it('notices a model that is pulled while it watches within two seconds, and one that is deleted', async () => {
     const root = freshRoot();
     const store = await open(root);
     const model = makeModel('late');
+    const writtenMs = performance.now();
     writeModel(root, model);
     const before = await complete(store, model.path);
     expect(before.complete).toBe(true);
+    // Without its watch it would look again after half a minute.
+    expect(performance.now() - writtenMs).toBeLessThan(2000);
     rmSync(join(root, 'manifests', 'registry.ollama.ai'), { recursive: true });
     const after = await inventoryWhere(store, ({ models }) => models.length === 0);
     expect(after.version).toBeGreaterThan(1);

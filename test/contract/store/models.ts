@@ -36,6 +36,13 @@ export function makeModel(name: string, blobs: readonly TestBlob[] = [makeBlob(5
   return { path: `registry.ollama.ai/library/${name}/latest`, digest: sha256(manifest), manifest, blobs: [config, ...blobs] };
 }
 
+/** A model that runs in the cloud: a config, and `layers` null. */
+export function cloudStub(name: string): TestModel {
+  const config = makeBlob(90);
+  const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, config: { digest: `sha256:${config.digest}`, size: 90 }, layers: null }));
+  return { path: `registry.ollama.ai/library/${name}/cloud`, digest: sha256(manifest), manifest, blobs: [config] };
+}
+
 /** A fresh directory, removed after the test. */
 export function freshDir(): string {
   const dir = mkdtempSync(join(tmpdir(), 'store-test-'));

@@ -159,7 +159,7 @@ describe('publishing', () => {
     writeFileSync(join(root, '.agent-stage', `manifest-${digest}.json`), '{}');
     await first.close();
     const second = await open(root);
-    expect(await second.stage(digest)).toEqual({ file, presentBytes: 4 });
+    expect(await second.stage(digest)).toEqual({ file, presentBytes: 4, heldKey: null });
     expect(existsSync(join(root, '.agent-stage', `manifest-${digest}.json`))).toBe(false);
   });
 

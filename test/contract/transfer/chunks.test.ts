@@ -7,7 +7,7 @@ import { type BlobRequest, CHUNK_BYTES, decodeHead, encodeRequest, HEAD_BYTES } 
 import { openShop, session, shareBlob } from '../../../src/drivers/transfer/session.ts';
 import { openTransfer, type Transfer } from '../../../src/drivers/transfer/transfer.ts';
 import { blobFile, freshDir, makeBlob, sha256, type TestBlob } from '../store/models.ts';
-import { ANY, fetch, identity, keyOf, receiving, serving, type TestServer } from './nodes.ts';
+import { ANY, fetch, identity, keyOf, receiving, serving, type TestServer, wire } from './nodes.ts';
 
 const MIB = 1024 * 1024;
 const part = () => join(freshDir(), 'part');
@@ -61,6 +61,26 @@ describe('a large blob', () => {
     const outcome = await fetch(me, blob, file, ['gpu1', 'gpu2']);
     expect(outcome).toMatchObject({ k: 'done', blamed: [{ node: 'gpu2', corrupt: true }] });
     expect(outcome.k === 'done' && outcome.receivedBytes).toBeLessThanOrEqual(blob.bytes.length + 2 * CHUNK_BYTES);
+    expect(readFileSync(file).equals(blob.bytes)).toBe(true);
+  });
+
+  it('comes whole from three holders of which one lies and one dies midway, and each is named for what it did', async () => {
+    const blob = makeBlob(44 * MIB);
+    const [honest, liar, mortal] = [await serving('gpu1', [blob]), await serving('gpu2', [blob]), await serving('gpu3', [blob])];
+    for (let at = 0; at < blob.bytes.length; at += CHUNK_BYTES) spoil(liar, blob, at);
+    const dying = await wire(mortal.address, 6 * MIB, 'cut', 1000);
+    const me = await receiving({ gpu1: honest.address, gpu2: liar.address, gpu3: dying });
+    me.setLimit(80 * MIB);
+    const file = part();
+    const outcome = await fetch(me, blob, file, ['gpu1', 'gpu2', 'gpu3']);
+    const blamed = expect.arrayContaining([
+      expect.objectContaining({ node: 'gpu2', corrupt: true }),
+      expect.objectContaining({ node: 'gpu3', corrupt: false }),
+    ]);
+    expect(outcome).toMatchObject({ k: 'done', key: keyOf(file), blamed });
+    expect(outcome.blamed.map(({ node }) => node)).not.toContain('gpu1');
+    // Only what lied or was cut off came twice: two chunks under way with each.
+    expect(outcome.k === 'done' && outcome.receivedBytes).toBeLessThanOrEqual(blob.bytes.length + 4 * CHUNK_BYTES);
     expect(readFileSync(file).equals(blob.bytes)).toBe(true);
   });
 
@@ -167,8 +187,9 @@ describe('a blob on its way', () => {
     writeFileSync(file, blob.bytes);
     const map = createChunkMap(blob.bytes.length);
     map.set(1, 'good');
+    map.set(2, 'coming');
     const { ino } = statSync(file, { bigint: true });
-    shareBlob(shop, blob.digest, { file, inode: String(ino), sizeBytes: blob.bytes.length, have: map.have });
+    shareBlob(shop, blob.digest, { file, inode: String(ino), sizeBytes: blob.bytes.length, have: map.have, coming: map.coming });
     const server = createServer({ allowHalfOpen: true }, (socket) => void session(shop, socket).catch(() => socket.destroy()));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => void server.close());
@@ -181,7 +202,7 @@ describe('a blob on its way', () => {
       });
     const { digest } = blob;
     const statusOf = async (request: BlobRequest) => decodeHead((await ask(request)).subarray(0, HEAD_BYTES))?.status;
-    expect((await ask({ k: 'have', digest })).subarray(HEAD_BYTES)).toEqual(Buffer.from([0b010]));
+    expect((await ask({ k: 'have', digest })).subarray(HEAD_BYTES)).toEqual(Buffer.from([0b010, 0b100]));
     const chunk = await ask({ k: 'get', digest, offset: CHUNK_BYTES, length: CHUNK_BYTES });
     expect(chunk.subarray(HEAD_BYTES).equals(blob.bytes.subarray(CHUNK_BYTES, 2 * CHUNK_BYTES))).toBe(true);
     expect(await statusOf({ k: 'get', digest, offset: CHUNK_BYTES - 1, length: 2 })).toBe('absent');
@@ -194,25 +215,38 @@ describe('a blob on its way', () => {
 });
 
 describe('the choice of the next chunk', () => {
-  const none = new Map<string, Uint8Array>();
+  const bits = (...chunks: readonly number[]) => Buffer.from([chunks.reduce((sum, chunk) => sum | (1 << chunk), 0)]);
+  const part = (have: readonly number[], coming: readonly number[] = []) => ({ have: bits(...have), coming: bits(...coming) });
+  const mates = (b: ReturnType<typeof part>) => new Map([['b', b]]);
+  const fresh = (good: readonly number[]) => {
+    const map = createChunkMap(8 * CHUNK_BYTES);
+    for (const chunk of good) map.set(chunk, 'good');
+    return map;
+  };
 
   it('is another one for each standby, as long as nobody has it', () => {
-    const maps = [createChunkMap(9 * CHUNK_BYTES), createChunkMap(9 * CHUNK_BYTES)] as const;
-    const empty = new Uint8Array(2);
-    expect(maps[0].choose('whole', 'a', new Map([['b', empty]]))).toBe(0);
-    expect(maps[1].choose('whole', 'b', new Map([['a', empty]]))).toBe(1);
-    expect(maps[0].choose('whole', 'a', none)).toBe(0);
+    expect(fresh([]).choose('whole', 'a', mates(part([])))).toBe(0);
+    expect(fresh([]).choose('whole', 'b', new Map([['a', part([])]]))).toBe(1);
+    expect(fresh([]).choose('whole', 'b', new Map())).toBe(0);
   });
 
-  it('leaves to the others what they can give, and helps them from the far end', () => {
-    const map = createChunkMap(8 * CHUNK_BYTES);
-    for (const chunk of [0, 2, 4, 6]) map.set(chunk, 'good');
-    const theirs = Buffer.from([0b10000010]);
-    expect(map.choose('whole', 'a', new Map([['b', theirs]]))).toBe(5);
-    expect(map.choose(theirs, 'a', new Map([['b', theirs]]))).toBe(1);
-    for (const chunk of [3, 5]) map.set(chunk, 'coming');
-    expect(map.choose('whole', 'a', new Map([['b', theirs]]))).toBe(1);
-    expect(map.choose(Buffer.from([0b01]), 'a', none)).toBe(null);
+  it('leaves to the others what they have or fetch, and helps them from the far end', () => {
+    const map = fresh([0, 2, 4, 6]);
+    expect(map.choose('whole', 'a', mates(part([1, 7])))).toBe(5);
+    expect(map.choose('whole', 'a', mates(part([1, 7], [5])))).toBe(3);
+    expect(map.choose(part([1, 7]), 'a', mates(part([1, 7])))).toBe(1);
+    expect(map.choose(part([0]), 'a', new Map())).toBe(null);
+  });
+
+  it('waits while others fetch what nobody has, but not for ever', () => {
+    const map = fresh([0, 2, 4, 6]);
+    const fetching = mates(part([1], [3, 5, 7]));
+    expect(map.choose('whole', 'a', fetching)).toBe(null);
+    expect(map.choose('whole', 'a', fetching, true)).toBe(1);
+  });
+
+  it('takes from the source what the others have, once there is nothing else to take', () => {
+    expect(fresh([0, 2, 4, 6]).choose('whole', 'a', mates(part([1, 3, 5, 7])))).toBe(1);
   });
 
   it('counts and shows what is good, and can take it back', () => {
@@ -220,7 +254,10 @@ describe('the choice of the next chunk', () => {
     map.set(8, 'good');
     map.set(0, 'good');
     map.set(0, 'good');
-    expect([...new Uint8Array(map.have)]).toEqual([1, 1]);
+    map.set(1, 'coming');
+    expect([...new Uint8Array(map.have), ...new Uint8Array(map.coming)]).toEqual([1, 1, 2, 0]);
+    map.set(1, 'missing');
+    expect([...new Uint8Array(map.coming)]).toEqual([0, 0]);
     expect(map.goodBytes()).toBe(CHUNK_BYTES + 1);
     map.doubtAll();
     expect([map.goodBytes(), map.stateOf(8), ...new Uint8Array(map.have)]).toEqual([0, 'doubtful', 0, 0]);

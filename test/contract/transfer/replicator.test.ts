@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { ReplicatorStore } from '../../../src/agent/replicator-ports.ts';
 import {
   blobFile,
+  cloudStub,
   complete,
   freshRoot,
   holds,
@@ -58,6 +59,18 @@ describe('the replicator', () => {
     clearInterval(watcher);
     expect([holds(me.root, model), early]).toEqual([true, 0]);
     expect(looks).toBeGreaterThan(3);
+  });
+
+  it('brings a model of many small tensors, and a cloud stub without layers', async () => {
+    const tensors = makeModel(
+      'tensors',
+      Array.from({ length: 400 }, (_, i) => makeBlob(100 + i)),
+    );
+    const stub = cloudStub('stub');
+    const me = await standby([await source('gpu1', [tensors, stub])]);
+    await me.follow();
+    expect([holds(me.root, tensors), holds(me.root, stub)]).toEqual([true, true]);
+    expect(me.store.inventory().models.every((model) => model.complete)).toBe(true);
   });
 
   it('fetches a blob that two models share once', async () => {

@@ -21,13 +21,13 @@ async function held(epoch = 5, enforceAt = 3000): Promise<void> {
   world.taken();
 }
 
-test('a grant opens the fence, then writes deadline, epoch and lease', async () => {
+test('a grant opens the fence, writes deadline, epoch and lease, and puts the address on ahead of keepalived', async () => {
   await off();
   world.apply({ on: true, epoch: 253, enforceAt: 3000 });
   const granted = await world.fact('granted');
-  expect(world.taken()).toEqual(['wire off', 'open 3000', 'deadline 3000', 'epoch 253', 'lease 1']);
+  expect(world.taken()).toEqual(['wire off', 'open 3000', 'deadline 3000', 'epoch 253', 'lease 1', 'place']);
   expect(granted.epoch).toBe(253);
-  expect(Object.keys(granted.phasesMs)).toEqual(['fence', 'deadline', 'epoch', 'lease', 'link', 'address']);
+  expect(Object.keys(granted.phasesMs)).toEqual(['fence', 'deadline', 'epoch', 'lease', 'place', 'link', 'address']);
 });
 
 test('a renewal writes the same in the same order, and reports nothing', async () => {
@@ -49,7 +49,7 @@ test('a revocation resets connections first, and reports the end only after ever
   await held();
   world.apply({ on: false, epoch: 5 });
   const ended = await world.fact('ended');
-  expect(world.taken()).toEqual(['sockets', 'lease 0', 'close', 'wire on']);
+  expect(world.taken()).toEqual(['sockets', 'lease 0', 'drop', 'close', 'wire on']);
   expect(ended.epoch).toBe(5);
   expect(Object.keys(ended.phasesMs)).toEqual(['sockets', 'lease', 'fence', 'off']);
 });
@@ -69,7 +69,7 @@ test('at start a stale address is taken down before anything is reported, unless
   expect(world.taken()).toEqual([]);
   world.apply({ on: false, epoch: 4 });
   expect((await world.fact('ended')).epoch).toBe(4);
-  expect(world.taken()).toEqual(['lease 0', 'close', 'sockets', 'wire on']);
+  expect(world.taken()).toEqual(['lease 0', 'drop', 'close', 'sockets', 'wire on']);
 });
 
 test('a restarted process that still holds the lease goes on without a gap', async () => {
@@ -98,7 +98,7 @@ test('a process that stood still within a renewal goes off instead of on', async
   };
   world.apply({ on: true, epoch: 5, enforceAt: 3400 });
   await world.settle();
-  expect(world.taken()).toEqual(['open 3400', 'lease 0', 'close', 'sockets', 'wire on']);
+  expect(world.taken()).toEqual(['open 3400', 'lease 0', 'drop', 'close', 'sockets', 'wire on']);
 });
 
 test('a renewal that has become late is dropped for the newer one that waits', async () => {
@@ -121,11 +121,11 @@ test('without a renewal the address goes shortly before its time, and comes back
   await held(5, 1040);
   world.clock.ms = 1020;
   await expect.poll(() => world.acts.at(-1)).toBe('wire on');
-  expect(world.taken()).toEqual(['sockets', 'lease 0', 'close', 'wire on']);
+  expect(world.taken()).toEqual(['sockets', 'lease 0', 'drop', 'close', 'wire on']);
   expect(world.facts.some((fact) => fact.k === 'ended')).toBe(false);
   world.apply({ on: true, epoch: 5, enforceAt: 4000 });
   await world.fact('granted');
-  expect(world.taken()).toEqual(['wire off', 'open 4000', 'deadline 4000', 'epoch 5', 'lease 1']);
+  expect(world.taken()).toEqual(['wire off', 'open 4000', 'deadline 4000', 'epoch 5', 'lease 1', 'place']);
 });
 
 test.each(['open', 'deadline', 'epoch', 'lease'])(
@@ -153,7 +153,7 @@ test('a fence that vanishes while held takes the address down', async () => {
   world.breaks.add('check').add('prove');
   expect((await world.fact('fence')).kind).toBe('none');
   await world.settle();
-  expect(world.taken()).toEqual(['sockets', 'lease 0', 'close', 'wire on']);
+  expect(world.taken()).toEqual(['sockets', 'lease 0', 'drop', 'close', 'wire on']);
 });
 
 test('an address that never appears ends the claim', async () => {
@@ -188,17 +188,47 @@ test('an open fence that does not close is no end either', async () => {
   await world.fact('ended');
 });
 
-test('an address removed by somebody else is put back by way of FAULT', async () => {
+test('an address removed by somebody else is put back at once, and keepalived is told again', async () => {
   await held();
+  world.setPresent(false);
+  await world.settle();
+  expect(world.taken()).toEqual(['open 3000', 'deadline 3000', 'epoch 5', 'lease 1', 'place']);
+});
+
+test('an address that keepalived gave up to a newer epoch is not put on against its word: keepalived goes through FAULT', async () => {
+  await held();
+  world.overruled = true;
   world.setPresent(false);
   await world.settle();
   expect(world.taken()).toEqual(['lease 0', 'open 3000', 'deadline 3000', 'epoch 5', 'lease 1']);
 });
 
+test('without a proven fence the address is left to keepalived alone', async () => {
+  await off({ fence: 'preferred' });
+  world.breaks.add('prove');
+  world.breaks.add('check');
+  await expect.poll(() => world.facts.some((fact) => fact.k === 'fence' && fact.kind === 'script')).toBe(true);
+  world.apply({ on: true, epoch: 5, enforceAt: 3000 });
+  await world.fact('granted');
+  expect(world.taken()).not.toContain('place');
+});
+
+test('an address that keepalived does not come to stand behind is given up', async () => {
+  await off();
+  world.judge = 'BACKUP';
+  world.apply({ on: true, epoch: 5, enforceAt: 9000 });
+  await world.fact('granted');
+  world.clock.ms += 300;
+  world.judge = 'BACKUP';
+  await world.settle();
+  expect(world.taken().slice(-5)).toEqual(['sockets', 'lease 0', 'drop', 'close', 'wire on']);
+  expect(world.facts.some((fact) => fact.k === 'fence' && fact.kind === 'none')).toBe(true);
+});
+
 test('a stray address on a standby is taken off', async () => {
   await off();
   world.setPresent(true);
-  await expect.poll(() => world.acts.slice(-4)).toEqual(['lease 0', 'close', 'sockets', 'wire on']);
+  await expect.poll(() => world.acts.slice(-5)).toEqual(['lease 0', 'drop', 'close', 'sockets', 'wire on']);
 });
 
 test('an end is reported again for every new "off", and once for each', async () => {
@@ -245,7 +275,7 @@ test('without a fence the lifetime of the address is what ends it: set before th
   world.apply({ on: true, epoch: 5, enforceAt: 3800 });
   expect((await world.fact('fence')).kind).toBe('none');
   await world.settle();
-  expect(world.taken().slice(-4)).toEqual(['sockets', 'lease 0', 'close', 'wire on']);
+  expect(world.taken().slice(-5)).toEqual(['sockets', 'lease 0', 'drop', 'close', 'wire on']);
 });
 
 test('with too little time for a lifetime nothing is granted before the next renewal', async () => {
@@ -287,7 +317,7 @@ test('a claim that rests on the script ends when the script is gone', async () =
   world.breaks.add('script');
   expect((await world.fact('fence')).kind).toBe('none');
   await world.settle();
-  expect(world.taken()).toEqual(['sockets', 'lease 0', 'close', 'wire on']);
+  expect(world.taken()).toEqual(['sockets', 'lease 0', 'drop', 'close', 'wire on']);
 });
 
 test('a keepalived that restarts costs no claim, one that stays away does', async () => {

@@ -11,6 +11,9 @@ export type Recorder = {
   readonly breaks: Set<string>;
   /** The address obeys nobody while true. */
   stuck: boolean;
+  /** keepalived's word: overruled by a peer; its state, null = as the address is. */
+  overruled: boolean;
+  judge: 'MASTER' | 'BACKUP' | 'FAULT' | null;
   clock: { ms: number };
   apply(want: VipWant): void;
   /** Removes the address behind the port's back, or puts it there. */
@@ -38,7 +41,12 @@ export function openRecorder(
   const waiting = new Set<() => void>();
   const clock = { ms: 1000 };
   const listeners = new Set<() => void>();
-  const world = { present: options.present ?? false, stuck: false };
+  const world = {
+    present: options.present ?? false,
+    stuck: false,
+    overruled: false,
+    judge: null as 'MASTER' | 'BACKUP' | 'FAULT' | null,
+  };
   const address = options.driver === 'address';
   const act = (name: string, effect: () => void = () => {}): Outcome => {
     acts.push(name);
@@ -72,8 +80,12 @@ export function openRecorder(
           ready: () => (breaks.has('keepalived') ? failed('keepalived is gone') : DONE),
           script: () => (breaks.has('script') ? failed('the script is gone') : DONE),
           untilFault: async () => true,
-          view: () => ({ alive: true, state: world.present ? 'MASTER' : 'FAULT', priority: 3, at: 0 }),
+          view: () => ({ alive: true, state: world.judge ?? (world.present ? 'MASTER' : 'FAULT'), priority: 3, at: 0 }),
+          overruled: () => world.overruled,
           onChange() {},
+          onState: (listener) => {
+            listeners.add(listener);
+          },
         },
     link: {
       on: async (enforceAt, sole) => act(`link-on ${enforceAt}${sole ? ' sole' : ''}`, () => change(true)),
@@ -83,6 +95,8 @@ export function openRecorder(
         world.stuck = false;
         return act('link-off', () => change(false));
       },
+      place: () => act('place', () => change(true)).ok,
+      drop: () => void act('drop'),
     },
     linkIsActuator: address,
     lifetimes: options.lifetimes ?? false,
@@ -102,7 +116,7 @@ export function openRecorder(
     },
     now: () => clock.ms,
     log() {},
-    limits: { tickMs: 20, cooldownMs: 10, cooldownMaxMs: 20, grantMs: 100 },
+    limits: { tickMs: 20, cooldownMs: 10, cooldownMaxMs: 20, grantMs: 100, aloneMs: 200 },
   };
   const port = createVip(parts);
   let seen = 0;
@@ -116,6 +130,19 @@ export function openRecorder(
     },
     set stuck(stuck) {
       world.stuck = stuck;
+    },
+    get overruled() {
+      return world.overruled;
+    },
+    set overruled(overruled) {
+      world.overruled = overruled;
+    },
+    get judge() {
+      return world.judge;
+    },
+    set judge(judge) {
+      world.judge = judge;
+      for (const listener of listeners) listener();
     },
     apply: (want) => port.apply(want),
     setPresent: (present) => change(present),

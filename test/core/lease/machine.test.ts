@@ -99,6 +99,27 @@ describe('a contender', () => {
     expect(rig.turn.reason).toContain('ollama down: refused');
   });
 
+  it('counts its rank from the word of a holder that stepped down, and waits for nothing when the word made it the heir', () => {
+    const watching = () => {
+      const rig = new Rig();
+      rig.ctx = { ...rig.ctx, rank: 2 };
+      rig.registers[0] = owned({});
+      rig.at(3000);
+      rig.registers[0] = owned({ n: 'b#9:2' });
+      rig.at(4000);
+      return rig;
+    };
+    const other = watching();
+    other.step({ k: 'stepDown', from: 'b', boot: 9, epoch: 41 });
+    expect(other.untilActing()).toBeGreaterThanOrEqual(4000 + 2 * 150);
+
+    const heir = watching();
+    heir.step({ k: 'stepDown', from: 'b', boot: 9, epoch: 41 });
+    heir.mono += 1;
+    heir.step({ k: 'handover', from: 'b', boot: 9, epoch: 41 });
+    expect(heir.untilActing()).toBeLessThan(4000 + 10);
+  });
+
   it('takes a failed claim back everywhere and never reuses its epoch', () => {
     const rig = new Rig({ servers: 3 });
     rig.at(tObs - 1);
@@ -223,6 +244,25 @@ describe('a holder', () => {
     rig.at(start + 110);
     expect(rig.turn.desired.acting).toBe(false);
     expect(rig.events('yielding')).toMatchObject([{ cause: 'clock' }]);
+  });
+
+  it('names whoever stands ready as the heir when a clock or the fence ends its role', () => {
+    const rig = new Rig();
+    const start = rig.untilActing();
+    rig.at(start + 100);
+    rig.ctx = { ...rig.ctx, heir: 'b' };
+    rig.wall += 3_600_000;
+    rig.at(start + 110);
+    const { epoch } = rig.turn.desired;
+    rig.step({ k: 'ended', epoch });
+    expect(rig.registers[0]).toMatchObject({ rel: '1', heir: 'b' });
+    expect(rig.effects).toContainEqual({ k: 'handover', to: 'b', epoch });
+
+    const other = new Rig();
+    other.untilActing();
+    other.ctx = { ...other.ctx, fence: false, heir: 'c' };
+    other.step({ k: 'fenceLost' });
+    expect(other.events('yielding')).toMatchObject([{ cause: 'fence', heir: 'c' }]);
   });
 
   it('is not moved by a wall clock that steps back', () => {

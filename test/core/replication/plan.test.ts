@@ -90,6 +90,22 @@ describe('planReplication', () => {
     expect(plan([], [model('a')], { peers }).fetch[0]?.sources).toEqual(['gpu1', 'gpu3', 'gpu4']);
   });
 
+  it('takes blobs ahead of their model from the active, larger first, only where every model is taken', () => {
+    const loose = [
+      { digest: digestOf(5), sizeBytes: 10 },
+      { digest: '../../../etc/passwd', sizeBytes: 30 },
+      { digest: digestOf(6), sizeBytes: 20 },
+    ];
+    const active = { node: 'gpu1', inventory: { ...inventory([]), loose }, epoch: 7 };
+    expect(plan([], [], { active, policy: { ...ALL, ahead: true } }).ahead).toEqual([
+      { digest: digestOf(6), sizeBytes: 20, sources: ['gpu1'] },
+      { digest: digestOf(5), sizeBytes: 10, sources: ['gpu1'] },
+    ]);
+    expect(plan([], [], { active }).ahead).toBeUndefined();
+    const refused = { ...active, inventory: { ...active.inventory, refused: 'manifests-v2' } };
+    expect(plan([], [], { active: refused, policy: { ...ALL, ahead: true } }).ahead).toBeUndefined();
+  });
+
   it('takes only what the policy selects, required models always', () => {
     const policy = { include: [/^a/, /^must/], exclude: [/^ab/, /^must/], required: ['must'] };
     expect(names(plan([], [model('a'), model('ab'), model('b'), model('must')], { policy }).fetch)).toEqual(['must:latest', 'a:latest']);

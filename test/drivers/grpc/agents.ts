@@ -20,7 +20,8 @@ export type TestAgent = {
   readonly answers: { members: MemberUpdate[]; inventory: Inventory; probe: (target: string) => boolean };
 };
 
-export const MANIFEST = Buffer.from('{"schemaVersion":2}');
+/** As large as that of a model of several thousand tensors. */
+export const MANIFEST = Buffer.alloc(1_500_000, '{"schemaVersion":2} ');
 export const DIGEST = 'ab'.repeat(32);
 export const MODEL_PATH = 'registry.ollama.ai/library/tiny/latest';
 
@@ -39,7 +40,7 @@ export function frameFrom(node: string, seq: number, fields: Partial<Frame> = {}
 export async function startAgent(
   pki: Pki,
   id: string,
-  options: { port?: number; certificate?: string; control?: ControlHandlers; socketPath?: string } = {},
+  options: { port?: number; certificate?: string; control?: ControlHandlers; socketPath?: string; serving?: () => boolean } = {},
 ): Promise<TestAgent> {
   const facts: Input[] = [];
   const logs: string[] = [];
@@ -74,6 +75,7 @@ export async function startAgent(
     answers,
     control: options.control ?? null,
     socketPath: options.socketPath ?? null,
+    ...(options.serving === undefined ? {} : { serving: options.serving }),
     sink: (input) => {
       facts.push(input);
       for (const look of [...watchers]) look();

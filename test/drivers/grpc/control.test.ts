@@ -56,6 +56,8 @@ const STATUS: StatusView = {
       version: '0',
       ollamaVersion: '0',
       backoffMs: 0,
+      ollamaKind: 'healthy',
+      loaded: ['m (context 4096)'],
     },
   ],
   warnings: ['one'],
@@ -69,6 +71,8 @@ const STATUS: StatusView = {
   settingsVersion: 2,
   keepalived: { state: 'MASTER', running: true, priority: 3, sinceMs: 40, differs: '' },
   loopLateP99Ms: 0.5,
+  health: [{ level: 'http', state: 'ok', text: '1 ms', ageMs: 20 }],
+  hotMissing: ['m: it does not fit'],
 };
 
 let pki: Pki;

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { understands } from '../../../src/core/membership/protocol.ts';
 import {
   ENVELOPE_MAX_BYTES,
   inventoryIn,
@@ -52,6 +53,9 @@ const view = fc.record({
   bytesBehind: big,
   hot: small,
   hotWanted: small,
+  loaded: fc.array(fc.record({ name: any, weights: any, contextLength: small, sizeBytes: big, forever: fc.boolean() }), { maxLength: 20 }),
+  ollamaKind: any,
+  unfit: fc.boolean(),
   loopLagMs: small,
   lhm: small,
   fence: any,
@@ -64,6 +68,7 @@ const view = fc.record({
   backoffMs: small,
   wireMacs: fc.array(any, { maxLength: 4 }),
   wireAgeMs: small,
+  deletionAlert: fc.boolean(),
 });
 const frame: fc.Arbitrary<wire.Frame> = fc.record({
   v: small,
@@ -109,8 +114,9 @@ const body: fc.Arbitrary<wire.Envelope['body']> = fc.oneof(
     .map((value) => ({ $case: 'handover' as const, value })),
   settings.map((value) => ({ $case: 'settings' as const, value })),
   fc.record({ id: big, by: any }).map((value) => ({ $case: 'forceClaim' as const, value })),
-  fc.record({ id: big, node: any, by: any, leaving: fc.boolean() }).map((value) => ({ $case: 'rosterRequest' as const, value })),
+  fc.record({ id: big, node: any, by: any, leaving: fc.boolean(), boot: big }).map((value) => ({ $case: 'rosterRequest' as const, value })),
   fc.record({ node: any }).map((value) => ({ $case: 'forgotten' as const, value })),
+  fc.record({ epoch: big, by: any }).map((value) => ({ $case: 'acceptDeletes' as const, value })),
 );
 
 describe('conversion at the edge', () => {
@@ -121,6 +127,10 @@ describe('conversion at the edge', () => {
         const parsed = messageIn(wire.Envelope.encode({ body: value }).finish());
         if (!parsed.ok) {
           expect(parsed.reason).not.toBe('');
+          return;
+        }
+        if (parsed.value.k === 'foreign') {
+          expect(understands(parsed.value.protocol)).toBe(false);
           return;
         }
         taken++;
@@ -162,7 +172,14 @@ describe('conversion at the edge', () => {
           weightsDigest: name,
           missingBytes: number,
         };
-        inventoryIn({ boot: number, epoch: number, version: number, models: [model], refused: name });
+        inventoryIn({
+          boot: number,
+          epoch: number,
+          version: number,
+          models: [model],
+          refused: name,
+          loose: [{ digest: name, sizeBytes: number }],
+        });
       }),
     );
   });
@@ -227,6 +244,10 @@ describe('conversion at the edge', () => {
     } as const;
     const answer = { boot: 1, epoch: 2, inventory: { version: 3, models: [model], refused: 'unreadable' } };
     expect(inventoryIn(inventoryOut(answer))).toEqual({ ok: true, value: answer });
+    const downloading = { ...answer, inventory: { ...answer.inventory, loose: [{ digest: DIGEST, sizeBytes: 5 }] } };
+    expect(inventoryIn(inventoryOut(downloading))).toEqual({ ok: true, value: downloading });
+    const loose = [{ digest: '../../etc/passwd', sizeBytes: 5n }];
+    expect(inventoryIn({ ...inventoryOut(downloading), loose }).ok).toBe(false);
     for (const path of ['../a/b/c', 'a/b/c', 'a/b/c/d/e', 'a/../b/c', '/a/b/c', 'a/b/.c/d', 'a//b/c']) {
       expect(manifestAskIn({ path, manifestDigest: DIGEST }).ok, path).toBe(false);
     }

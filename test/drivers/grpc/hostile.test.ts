@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { type Client, credentials, Metadata } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { Frame } from '../../../src/core/membership/types.ts';
 import { messageOut } from '../../../src/drivers/grpc/convert.ts';
 import { raw } from '../../../src/drivers/grpc/link.ts';
 import { PeerClient } from '../../../src/gen/peer.ts';
@@ -97,6 +98,17 @@ describe('a peer that is not what it should be', () => {
     expect(m.logs.filter((line) => line.includes('peer-message-refused'))).toHaveLength(1);
     call.end();
     await m.wait(linkOf('a', false));
+  });
+
+  test('of a heartbeat of a later protocol nothing is read but that protocol, and the stream goes on', async () => {
+    const m = await start('m');
+    const { call } = streamOf(await rawClient('a.lab.ollama-ha', m));
+    const next = frameFrom('a', 1, { v: 9, vMin: 8, role: 'regent' as Frame['role'] });
+    call.write(messageOut({ k: 'frame', frame: next }));
+    expect(await m.wait((f) => f.k === 'foreign')).toEqual({ k: 'foreign', from: 'a', protocol: { v: 9, vMin: 8 } });
+    call.write(messageOut({ k: 'frame', frame: frameFrom('a', 2) }));
+    await m.wait(messageOf('a', 'frame'));
+    expect(m.facts.filter((f) => f.k === 'peer')).toHaveLength(1);
   });
 
   test('a flood of frames is cut at the rate, other messages still come through', async () => {

@@ -1,13 +1,16 @@
 // The managed redis-server: started, adopted, watched, ended. Processes are ended by the pids the tests were told.
+
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { issueCertificate, makeCa } from '../../../src/cli/certificates.ts';
 import { type ManagedRedis, type ManagedRedisOptions, startRedisServer } from '../../../src/drivers/redis-server/server.ts';
 import { type CertificateFiles, makeCertificates } from './certificates.ts';
 import { cluster, freePort, password } from './redis-process.ts';
@@ -201,3 +204,37 @@ test('unusable TLS files are one clear error in the words of the server', async 
   writeFileSync(tls.cert, 'no certificate');
   await expect(start()).rejects.toMatchObject({ code: 'REDIS_SERVER_START', message: expect.stringMatching(/certificate|TLS/) });
 });
+
+test('told so, the running server takes a second CA and then a certificate of it, without a restart', async () => {
+  const [old, next] = [await makeCa(cluster), await makeCa(cluster)];
+  const [first, second] = await Promise.all([old, next].map((ca) => issueCertificate({ ca, who: { k: 'node', id: 'gpu1' } })));
+  if (first === undefined || second === undefined) throw new Error('no certificates');
+  const put = (ca: string, leaf: { readonly cert: string; readonly key: string }) => {
+    writeFileSync(tls.ca, ca);
+    writeFileSync(tls.cert, leaf.cert);
+    writeFileSync(tls.key, leaf.key);
+  };
+  put(old.cert, first);
+  const managed = await start();
+  const pid = pidOf(managed);
+  const asNew = () => certificateOf(options.port, { ca: next.cert, ...second });
+  await expect(asNew()).rejects.toThrow();
+  put(old.cert + next.cert, first);
+  await managed.renewCertificates();
+  put(next.cert + old.cert, second);
+  await managed.renewCertificates();
+  expect(await asNew()).toBe(second.cert.trim());
+  expect(pidOf(managed)).toBe(pid);
+});
+
+/** The certificate of the server, seen by a client that trusts and shows these only. PEM texts. */
+async function certificateOf(port: number, pem: { readonly ca: string; readonly cert: string; readonly key: string }): Promise<string> {
+  const { ca, cert, key } = pem;
+  const socket = connect({ host: '127.0.0.1', port, ca, cert, key, checkServerIdentity: () => undefined });
+  try {
+    await once(socket, 'secureConnect');
+    return socket.getPeerX509Certificate()?.toString().trim() ?? '';
+  } finally {
+    socket.destroy();
+  }
+}

@@ -14,8 +14,9 @@ export function watchL10(world: World): Watch {
   const check = () => {
     for (const host of world.hosts) {
       const members = host.agent?.members?.() ?? [];
+      if (host.agent === null) continue;
       for (const other of world.hosts) {
-        if (other === host) continue;
+        if (other === host || other.agent === null) continue;
         const seen = members.find((m) => m.node === other.id);
         if (seen?.state === 'alive' && seen.boot === other.boot) continue;
         const how = seen === undefined ? 'does not know' : `believes ${seen.state} (boot ${seen.boot})`;

@@ -28,7 +28,7 @@ export function watchL2(world: World, epochs: Epochs, elected: (index: number) =
     },
     turn(host, turn) {
       if (!turn.acting) return;
-      const token = `${turn.lease.epoch}/${host.id}#${host.boot}`;
+      const token = `${turn.lease.epoch}/${host.id}#${host.ownerBoot}`;
       if (token === current) return;
       if (past.has(token)) fail(world, 'L2', `${host.id} is active again under epoch ${turn.lease.epoch}, after somebody else`);
       if (turn.lease.epoch <= currentEpoch) {

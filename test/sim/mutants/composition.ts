@@ -35,9 +35,7 @@ export const COMPOSITION_MUTANTS: readonly Mutant[] = [
   {
     id: 'C1',
     what: 'the lease is not told that the fence is lost',
-    patches: [
-      { file: 'step.ts', find: "    if (before === 'nft') lease(d, { k: 'fenceLost' }, now);\n    return;\n", replace: '    return;\n' },
-    ],
+    patches: [{ file: 'step.ts', find: "  if (kind !== 'nft') lease(d, { k: 'fenceLost' }, now);\n", replace: '' }],
     filter: { mode: 'lockdelay', preset: 'fast', servers: 1 },
     seeds: 60,
     kind: 'core',

@@ -38,8 +38,8 @@ export const FAILSAFE_MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: 'lease/machine.ts',
-        find: "    case 'handover':\n      doneFirstHand(d, input.from, input.boot, input.epoch, now);\n",
-        replace: "    case 'handover':\n      doneFirstHand(d, input.from, input.boot, input.epoch, now);\n      d.promise = null;\n",
+        find: "    case 'handover':\n      doneFirstHand(d, input, now);\n",
+        replace: "    case 'handover':\n      doneFirstHand(d, input, now);\n      d.promise = null;\n",
       },
     ],
     filter: { mode: 'storm', preset: 'fast', servers: 3 },

@@ -21,7 +21,7 @@ const ANNOUNCE_ANEW = {
   phase = { ...phase, meta: JSON.stringify({ ...JSON.parse(phase.meta), lockDelay: d.ctx.fence ? 0 : d.config.lockDelayMs }) };
 `,
 };
-const GO_ON_WITHOUT_FENCE = { file: MACHINE, find: "  else startYield(d, phase, 'fence', '', now);\n", replace: '' };
+const GO_ON_WITHOUT_FENCE = { file: MACHINE, find: "  else startYield(d, phase, 'fence', d.ctx.heir ?? '', now);\n", replace: '' };
 
 /** M12 to M19. */
 export const LOCK_DELAY_MUTANTS: readonly Mutant[] = [

@@ -1,0 +1,142 @@
+// Failures of one Ollama in a cluster of real parts: found by name, in time, and the role does what the table of rules.ts says.
+import { readdirSync, rmSync, statSync } from 'node:fs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { eventsSince, logMarks } from '../bench/failover/events.ts';
+import { healthCases, labHealth } from '../bench/health/cases.ts';
+import { allHot, ask, fault, prepare } from '../bench/health/patient.ts';
+import { runCase, storm } from '../bench/health/session.ts';
+import { writeModel } from '../fake-ollama/store.ts';
+import { untilStatus } from '../lab/ask.ts';
+import { must } from '../lab/command.ts';
+import type { Lab } from '../lab/lab.ts';
+import { vipAddress } from '../lab/names.ts';
+import { createProductLab } from '../lab/product-lab.ts';
+import { request } from '../lab/request.ts';
+
+let lab: Lab;
+
+beforeAll(async () => {
+  lab = await createProductLab({ id: 'health', nodes: 3, preset: 'fast', config: { health: labHealth } });
+  await prepare(lab);
+}, 120_000);
+afterAll(() => lab?.destroy());
+
+test('standbys hold in memory what the active holds, and the first answer after a switchover needs no load', async () => {
+  const holder = await allHot(lab);
+  const move = await holder.agentctl(['switchover']);
+  expect(move.code, move.stderr).toBe(0);
+  const reply = await request(lab.client.exec, 'POST', `http://${vipAddress}:11434/api/generate`, {
+    model: 'one',
+    prompt: 'hi',
+    stream: false,
+  });
+  const last: unknown = JSON.parse(reply.lines.at(-1)?.text ?? '{}');
+  expect(last).toMatchObject({ done: true });
+  expect(Number((last as { load_duration: number }).load_duration)).toBeLessThan(15_000_000);
+}, 30_000);
+
+// The moment counts from before the fault is sent to the fake, and ends with the line in the agent's log.
+test.each(healthCases.filter((c) => c.id !== 'server-killed'))(
+  '$id is named $kind in time; the role moves only to a fitter node',
+  async (failure) => {
+    const found = await runCase(lab, failure);
+    expect(found.verdict).not.toBe('');
+    expect(found.detectMs).toBeLessThan(failure.limitMs + 1000);
+    expect(found.claims).toBe(failure.moves ? 1 : 0);
+    // The only remedy that is on here.
+    expect(found.remedied).toEqual(failure.id === 'load-deadlock' ? [expect.stringContaining('is told to leave memory')] : []);
+  },
+  90_000,
+);
+
+test('a full disk is named, and moves nothing', async () => {
+  const holder = await allHot(lab);
+  const marks = logMarks(lab.hosts);
+  const [pid = 0] = await holder.service('agent').pids();
+  const models = `${holder.plan.dataDir}/models`;
+  // A small disk with the same store, seen by the agent alone.
+  const script = 'd=$(mktemp -d) && mount -t tmpfs -o size=64m none "$d" && cp -a "$0/." "$d" && mount --bind "$d" "$0"';
+  await must(['nsenter', '-t', String(pid), '-m', 'sh', '-c', script, models]);
+  try {
+    await ask(holder, 'disk-full', 10_000);
+    expect((await holder.agentctl(['explain', holder.name])).stdout).toContain('disk full');
+  } finally {
+    await must(['nsenter', '-t', String(pid), '-m', 'umount', models]);
+  }
+  await allHot(lab);
+  expect(eventsSince(lab.hosts, marks).filter((e) => e.event === 'claimed')).toEqual([]);
+}, 60_000);
+
+test('a vision model without its projector answers 404, and its node stays well', async () => {
+  const holder = await allHot(lab);
+  const models = `${holder.plan.dataDir}/models`;
+  const before = new Set(readdirSync(`${models}/blobs`));
+  for (const host of lab.hosts) writeModel(`${host.plan.dataDir}/models`, 'eye', { seed: 'eye', projectorBytes: 77_777 });
+  const projector = readdirSync(`${models}/blobs`).find((name) => !before.has(name) && statSync(`${models}/blobs/${name}`).size === 77_777);
+  const marks = logMarks(lab.hosts);
+  rmSync(`${models}/blobs/${projector}`);
+  const asked = { model: 'eye', prompt: 'x', stream: false };
+  for (let n = 0; n < 3; n += 1)
+    expect((await request(holder.exec, 'POST', 'http://127.0.0.1:11434/api/generate', asked)).status).toBe(404);
+  writeModel(models, 'eye', { seed: 'eye', projectorBytes: 77_777 });
+  await allHot(lab);
+  expect(eventsSince(lab.hosts, marks).filter((e) => e.event === 'claimed' || e.event.startsWith('ollama_'))).toEqual([]);
+}, 60_000);
+
+test('an unload that is sent during a load is lost, and the standby is hot all the same', async () => {
+  const holder = await allHot(lab);
+  const standby = lab.hosts.find((host) => host !== holder);
+  if (standby === undefined) throw new Error('no standby');
+  const marks = logMarks(lab.hosts);
+  const unload = () => request(standby.exec, 'POST', 'http://127.0.0.1:11434/api/generate', { model: 'one', keep_alive: 0 });
+  await fault(standby, '/fault', { loadMs: 3000 });
+  expect((await unload()).status).toBe(200);
+  await untilStatus([standby], 'one is being loaded again', (s) => s.nodes.some((r) => r.node === standby.name && r.hot < 2), 10_000);
+  expect((await unload()).status).toBe(200);
+  await allHot(lab);
+  await fault(standby, '/clear', {});
+  const events = eventsSince(lab.hosts, marks);
+  expect(events.filter((e) => e.event === 'claimed' || e.event === 'hot_load_failed')).toEqual([]);
+  expect(events.some((e) => e.event === 'hot_loaded' && e.node === standby.name)).toBe(true);
+}, 60_000);
+
+test('a killed Ollama that restarts by itself within 3 s costs one move, not two', async () => {
+  const killed = healthCases.find((c) => c.id === 'server-killed');
+  if (killed === undefined) throw new Error('no such case');
+  expect((await runCase(lab, killed)).claims).toBe(1);
+}, 60_000);
+
+test('explain and status show each level with its own state', async () => {
+  const holder = await allHot(lab);
+  const explained = await holder.agentctl(['explain', holder.name]);
+  for (const level of ['process ok', 'http ok', 'store ok', 'runner ok', 'progress ok', 'disk', 'memory', 'gpu'])
+    expect(explained.stdout).toContain(level);
+  expect(explained.stdout).toContain('warm 2/2');
+  const status = await holder.agentctl(['status', '--json']);
+  expect(status.json).toMatchObject({ health: expect.arrayContaining([expect.objectContaining({ level: 'runner', state: 'ok' })]) });
+}, 30_000);
+
+test('a drain moves the role before Ollama is stopped, and its stop then moves nothing', async () => {
+  const holder = await allHot(lab);
+  expect((await holder.agentctl(['drain', '--deadline', '1s'])).code).toBe(0);
+  const next = await (async () => {
+    const others = lab.hosts.filter((host) => host !== holder);
+    const status = await others[0]?.agentctl(['status', '--json']);
+    return (status?.json as { holder: string; epoch: number }) ?? { holder: '', epoch: 0 };
+  })();
+  expect(next.holder).not.toBe(holder.name);
+  await holder.service('ollama').stop();
+  const answer = await request(lab.client.exec, 'GET', `http://${vipAddress}:11434/api/version`);
+  expect(answer.status).toBe(200);
+  const status = await lab.host(next.holder).agentctl(['status', '--json']);
+  expect(status.json).toMatchObject({ holder: next.holder, epoch: next.epoch });
+  await holder.service('ollama').start();
+  expect((await holder.agentctl(['undrain'])).code).toBe(0);
+}, 60_000);
+
+test('a storm of 64 streams with slow tokens moves nothing and alarms nobody', async () => {
+  const seen = await storm(lab, vipAddress, 15);
+  expect(seen.alarms).toEqual([]);
+  expect(seen.failovers).toBe(0);
+  expect(seen.answers).toBeGreaterThan(0);
+}, 90_000);
