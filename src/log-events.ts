@@ -77,6 +77,7 @@ export const logEvents: Readonly<Record<string, string>> = {
   replication_source_recovered: 'the active has its models again',
   replication_source_shrank: 'the active lost many models at once; no deletion is followed',
   replication_tombstone: 'a model was deleted on the active',
+  reload_refused: 'a reload was asked for, but the new configuration would be refused: the agent goes on with the old one',
   restarting: 'the agent restarts as a standby',
   restored: 'the lease is valid again',
   roster_admits: 'a node is taken into the roster',

@@ -106,7 +106,7 @@ async function run(argv: readonly string[], process: NodeJS.Process): Promise<nu
   const { log, setLevel } = openLog({ level: config.log.level, node: config.node.id, pretty });
   const observation = prepareObservation(config, log);
   const redis = redisAccessOf(config);
-  const key = handOnKeyOf(config, redis.servers);
+  const key = handOnKeyOf(config);
   const handOn = takeHandOn(config.paths.run, key, (text) => log('warn', 'state', text, {}));
   const state = openState({
     stateDir: config.paths.state,
@@ -129,7 +129,7 @@ async function run(argv: readonly string[], process: NodeJS.Process): Promise<nu
   const closing: (() => Promise<void>)[] = [];
   let restarting = false;
   // Before anything that would stay behind is started: a signal that comes now ends the agent in order as soon as it runs.
-  const ended = untilEnded(process, log);
+  const ended = untilEnded(process, log, () => readConfig(argv, process.env).config);
   try {
     const managed = votesHere(config) ? await startRedisServer({ ...redis.server, log }) : null;
     if (managed !== null) closing.push(async () => (restarting ? managed.detach() : managed.stop()));
@@ -219,9 +219,13 @@ async function run(argv: readonly string[], process: NodeJS.Process): Promise<nu
     const why = await ended.promise;
     for (const timer of timers) clearInterval(timer);
     const giveAway = () => leave(loop, state.clearClaim);
-    restarting = why.restart;
-    if (restarting) await endForRestart({ loop, vip: vip.port, config, key, startMs, clock: readClocks, giveAway, log });
-    else if (why.exitCode === EXIT.ok) await giveAway();
+    restarting = why.next !== null;
+    if (why.next !== null) {
+      // Contenders go by the timing that the record announced, and trust is kept by server: with others the next process starts from nothing.
+      const same = handOnKeyOf(why.next) === key;
+      await endForRestart({ loop, vip: vip.port, config, key, same, startMs, clock: readClocks, giveAway, log });
+    }
+    if (why.next === null && why.exitCode === EXIT.ok) await giveAway();
     loop.end();
     if (why.text !== '') throw new StartError(why.text, why.hint, why.exitCode);
     log('info', 'stopped', 'agent stopped', {});
@@ -278,18 +282,29 @@ function openAddress(
   return { port, problem: () => port.view().problem, keepalived };
 }
 
-type Ended = { readonly exitCode: number; readonly text: string; readonly hint: string; readonly restart: boolean };
+type Ended = { readonly exitCode: number; readonly text: string; readonly hint: string; readonly next: Config | null };
 
-function untilEnded(process: NodeJS.Process, log: AgentLog): { promise: Promise<Ended>; end: (text: string, hint: string) => void } {
+function untilEnded(
+  process: NodeJS.Process,
+  log: AgentLog,
+  nextConfig: () => Config,
+): { promise: Promise<Ended>; end: (text: string, hint: string) => void } {
   const { promise, resolve } = Promise.withResolvers<Ended>();
-  // SIGHUP: the service manager starts the next process at once, with what stands in the configuration then.
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-    process.once(signal, () => {
-      log('info', 'stopping', `stopping on ${signal}`, {});
-      resolve({ exitCode: EXIT.ok, text: '', hint: '', restart: signal === 'SIGHUP' });
-    });
-  }
-  return { promise, end: (text, hint) => resolve({ exitCode: EXIT.config, text, hint, restart: false }) };
+  const stop = (signal: string, next: Config | null) => {
+    log('info', 'stopping', `stopping on ${signal}`, {});
+    resolve({ exitCode: EXIT.ok, text: '', hint: '', next });
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop(signal, null));
+  // The service manager starts the next process at once, with what stands in the configuration then: one that would be refused ends nothing.
+  process.on('SIGHUP', () => {
+    try {
+      stop('SIGHUP', nextConfig());
+    } catch (error) {
+      const lines = describe(error)?.lines ?? [String(error)];
+      log('error', 'reload_refused', `not restarted, the configuration would be refused: ${lines.join('; ')}`, {});
+    }
+  });
+  return { promise, end: (text, hint) => resolve({ exitCode: EXIT.config, text, hint, next: null }) };
 }
 
 /** Gives the role away if it is here, and leaves the cluster; bounded in time. */

@@ -4,6 +4,7 @@
 // managed Redis goes on, and a standby just ends: its peers hear the next process before they would suspect anything.
 import type { Loop } from './agent/loop.ts';
 import type { VipPort } from './agent/ports.ts';
+import { redisServersOf } from './config/derive.ts';
 import type { Config } from './config/schema.ts';
 import { handOnOf } from './core/lease/handon.ts';
 import type { Now } from './core/types.ts';
@@ -16,13 +17,13 @@ const AROUND_START_MS = 400;
 const SLOWER = 1.25;
 
 /** What the old and the new process must agree on; contenders wait by what the record announced, and trust is kept by server. */
-export function handOnKeyOf(config: Config, servers: readonly { readonly name: string }[]): string {
+export function handOnKeyOf(config: Config): string {
   const { ttlMs, guardMs, lockDelayMs } = config.lease;
-  return JSON.stringify([config.cluster.name, config.node.id, ttlMs, guardMs, lockDelayMs, servers.map((s) => s.name)]);
+  return JSON.stringify([config.cluster.name, config.node.id, ttlMs, guardMs, lockDelayMs, redisServersOf(config).map((s) => s.name)]);
 }
 
 /** Whether a lease of this length outlives a restart; `startMs` is how long the own start took. */
-export function survivesRestart(lease: { readonly ttlMs: number; readonly guardMs: number }, startMs: number): boolean {
+function survivesRestart(lease: { readonly ttlMs: number; readonly guardMs: number }, startMs: number): boolean {
   return lease.ttlMs - lease.guardMs >= SLOWER * startMs + AROUND_START_MS;
 }
 
@@ -32,6 +33,8 @@ export async function endForRestart(o: {
   readonly vip: VipPort;
   readonly config: Config;
   readonly key: string;
+  /** The next process will agree on that key. */
+  readonly same: boolean;
   readonly startMs: number;
   readonly clock: () => Now;
   readonly giveAway: () => Promise<void>;
@@ -44,7 +47,7 @@ export async function endForRestart(o: {
     log('info', 'restarting', 'not the holder: the next process starts as a standby', {});
     return;
   }
-  if (tag === 'active' && survivesRestart(config.lease, o.startMs)) {
+  if (tag === 'active' && o.same && survivesRestart(config.lease, o.startMs)) {
     const { outcome, text, vetoes } = await loop.command({ k: 'handOn' });
     const given = outcome === 'done' ? handOnOf(loop.view().state.lease, Number.NEGATIVE_INFINITY, o.clock()) : null;
     if (given !== null) {
@@ -60,7 +63,10 @@ export async function endForRestart(o: {
     }
     log('warn', 'not_handed_on', `the role is given away first: ${[text, ...vetoes].join(': ')}`, {});
   } else {
-    log('info', 'not_handed_on', 'the role is given away first: a lease of this length may not outlive the restart', {
+    const why = o.same
+      ? 'a lease of this length may not outlive the restart'
+      : 'the timing or the Redis servers in the configuration have changed';
+    log('info', 'not_handed_on', `the role is given away first: ${why}`, {
       ttlMs: config.lease.ttlMs,
       startMs: Math.round(o.startMs),
     });

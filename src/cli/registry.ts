@@ -131,6 +131,12 @@ export const registry: readonly Entry[] = [
     load: async () => (await import('./doctor.ts')).doctorCommand,
   },
   {
+    name: 'bench',
+    summary: 'load on an Ollama endpoint, and how it answered',
+    scope: 'local',
+    load: async () => (await import('./bench.ts')).benchCommand,
+  },
+  {
     name: 'keepalived',
     summary: 'the keepalived configuration of this node',
     scope: 'local',

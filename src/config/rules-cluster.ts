@@ -9,7 +9,7 @@ type Place = { readonly id: string; readonly address: string };
 
 /** The rules of identity, votes, addresses and ports. */
 export const clusterRules: readonly Rule[] = [
-  { needs: ['node', 'cluster.nodes', 'redis', 'nginx'], check: membership },
+  { needs: ['node.id', 'node.address', 'cluster.nodes', 'redis', 'nginx'], check: membership },
   { needs: ['node', 'cluster.nodes', 'redis.voters'], check: ownAddress },
   { needs: ['cluster.nodes'], check: ({ cluster }) => duplicates(cluster.nodes, ['cluster', 'nodes']) },
   {

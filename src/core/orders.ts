@@ -201,7 +201,8 @@ function removal(d: Draft, id: number, node: NodeId, by: string, leaving: boolea
 
 function leave(d: Draft, id: number, order: OrderOf<'leave'>, now: Now): void {
   const self = d.config.self.node;
-  if (declined(d, id, d.left ? refused(`${self} has left, or is about to`) : d.holder.node === '' ? NO_HOLDER : null)) return;
+  if (declined(d, id, d.left ? refused('it stays out', `${self} has left, or is about to`) : d.holder.node === '' ? NO_HOLDER : null))
+    return;
   removal(d, id, self, order.by, true, now);
 }
 

@@ -237,3 +237,11 @@ describe('addresses and ports', () => {
     expect(problems({ http: { listen: '127.0.0.1:99999' } })).toEqual(['http.listen: 99999 is not a port']);
   });
 });
+
+test('a balancer stands in no list, but must give its address; it is none beside an Ollama', () => {
+  const edge = { node: { id: 'edge', address: '10.77.0.9' }, nginx: { policy: 'weighted', weights: { gpu1: 3 } } };
+  expect(problems(edge)).toEqual([]);
+  expect(problems({ ...edge, node: { id: 'edge' } })).toEqual(['node.address: is missing']);
+  expect(problems({ ...edge, ollama: {} })).toContainEqual(expect.stringContaining('node.id: edge is neither in cluster.nodes'));
+  expect(votesHere(config(edge))).toBe(false);
+});

@@ -1,12 +1,9 @@
 // Failures of one Ollama in a cluster of real parts: found by name, in time, and the role does what the table of rules.ts says.
-import { readdirSync, rmSync, statSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { eventsSince, logMarks } from '../bench/failover/events.ts';
 import { healthCases, labHealth } from '../bench/health/cases.ts';
-import { allHot, ask, fault, prepare } from '../bench/health/patient.ts';
+import { allHot, ask, prepare } from '../bench/health/patient.ts';
 import { runCase, storm } from '../bench/health/session.ts';
-import { writeModel } from '../fake-ollama/store.ts';
-import { untilStatus } from '../lab/ask.ts';
 import { must } from '../lab/command.ts';
 import type { Lab } from '../lab/lab.ts';
 import { vipAddress } from '../lab/names.ts';
@@ -65,39 +62,6 @@ test('a full disk is named, and moves nothing', async () => {
   }
   await allHot(lab);
   expect(eventsSince(lab.hosts, marks).filter((e) => e.event === 'claimed')).toEqual([]);
-}, 60_000);
-
-test('a vision model without its projector answers 404, and its node stays well', async () => {
-  const holder = await allHot(lab);
-  const models = `${holder.plan.dataDir}/models`;
-  const before = new Set(readdirSync(`${models}/blobs`));
-  for (const host of lab.hosts) writeModel(`${host.plan.dataDir}/models`, 'eye', { seed: 'eye', projectorBytes: 77_777 });
-  const projector = readdirSync(`${models}/blobs`).find((name) => !before.has(name) && statSync(`${models}/blobs/${name}`).size === 77_777);
-  const marks = logMarks(lab.hosts);
-  rmSync(`${models}/blobs/${projector}`);
-  const asked = { model: 'eye', prompt: 'x', stream: false };
-  for (let n = 0; n < 3; n += 1)
-    expect((await request(holder.exec, 'POST', 'http://127.0.0.1:11434/api/generate', asked)).status).toBe(404);
-  writeModel(models, 'eye', { seed: 'eye', projectorBytes: 77_777 });
-  await allHot(lab);
-  expect(eventsSince(lab.hosts, marks).filter((e) => e.event === 'claimed' || e.event.startsWith('ollama_'))).toEqual([]);
-}, 60_000);
-
-test('an unload that is sent during a load is lost, and the standby is hot all the same', async () => {
-  const holder = await allHot(lab);
-  const standby = lab.hosts.find((host) => host !== holder);
-  if (standby === undefined) throw new Error('no standby');
-  const marks = logMarks(lab.hosts);
-  const unload = () => request(standby.exec, 'POST', 'http://127.0.0.1:11434/api/generate', { model: 'one', keep_alive: 0 });
-  await fault(standby, '/fault', { loadMs: 3000 });
-  expect((await unload()).status).toBe(200);
-  await untilStatus([standby], 'one is being loaded again', (s) => s.nodes.some((r) => r.node === standby.name && r.hot < 2), 10_000);
-  expect((await unload()).status).toBe(200);
-  await allHot(lab);
-  await fault(standby, '/clear', {});
-  const events = eventsSince(lab.hosts, marks);
-  expect(events.filter((e) => e.event === 'claimed' || e.event === 'hot_load_failed')).toEqual([]);
-  expect(events.some((e) => e.event === 'hot_loaded' && e.node === standby.name)).toBe(true);
 }, 60_000);
 
 test('a killed Ollama that restarts by itself within 3 s costs one move, not two', async () => {

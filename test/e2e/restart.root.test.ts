@@ -1,4 +1,6 @@
 // An agent is replaced by the next one (systemctl reload: an upgrade, a new configuration): the lease, its epoch and the address go on.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -70,4 +72,20 @@ test('a reloaded standby costs neither its vote nor the lease', async () => {
   const after = await waitHealthy(lab);
   expect(after.epoch).toBe(before.epoch);
   expect(await runIds()).toEqual(votes);
+});
+
+test('a configuration that would be refused ends nothing', async () => {
+  const { holder } = await waitHealthy(lab);
+  const host = lab.host(holder);
+  const file = join(host.plan.dataDir, 'etc/agent.yaml');
+  const good = readFileSync(file, 'utf8');
+  const { pid, starts } = await host.service('agent').status();
+  writeFileSync(file, `${good}nonsense: true\n`);
+  await host.service('agent').reload();
+  const log = join(host.plan.logDir, 'agent.log');
+  for (const until = monoMs() + 5000; !readFileSync(log, 'utf8').includes('"reload_refused"'); await delay(50))
+    if (monoMs() > until) throw new Error('the refusal was not told');
+  writeFileSync(file, good);
+  expect(await host.service('agent').status()).toMatchObject({ pid, starts, state: 'running' });
+  expect(readFileSync(log, 'utf8')).toMatch(/"reload_refused".*nonsense/);
 });

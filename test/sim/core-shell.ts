@@ -30,7 +30,12 @@ export function createShell(): Shell {
       const loud = host.random.chance(0.5);
       for (const other of world.hosts) {
         if (!streams.open.delete(pairOf(host, other)) || !loud || isCut(world, host, other)) continue;
-        fact(world, other, { k: 'link', peer: host.id, up: false, hard: true }, host.random.between(0.3, 3));
+        const { inc } = other;
+        world.queue.push(world.t + host.random.between(0.3, 3), () => {
+          // A driver tells of its newest stream only: the end of one that the next process has replaced already is no news.
+          if (streams.open.has(pairOf(host, other))) return;
+          deliver(world, other, inc, { input: { k: 'link', peer: host.id, up: false, hard: true }, call: null, timer: false });
+        });
       }
     },
     granted(world, host, epoch) {

@@ -122,19 +122,6 @@ export const healthCases: readonly HealthCase[] = [
     },
     heal: clear,
   },
-  {
-    id: 'load-out-of-memory',
-    kind: 'hot-set-lost',
-    limitMs: 4000,
-    moves: false,
-    inject: async (_lab, host) => {
-      await fault(host, '/fault', { loadError: 'cudaMalloc failed: out of memory' });
-      const at = monoMs();
-      demand(host, 'three');
-      return at;
-    },
-    heal: clear,
-  },
   { id: 'idle-runner-killed', kind: 'runner-dead', limitMs: 8000, moves: false, inject: signal('SIGKILL'), heal: clear },
   {
     id: 'hot-set-expired',
@@ -144,6 +131,19 @@ export const healthCases: readonly HealthCase[] = [
     inject: async (_lab, host) => {
       const at = monoMs();
       await fault(host, '/expire', {});
+      return at;
+    },
+    heal: clear,
+  },
+  {
+    id: 'load-out-of-memory',
+    kind: 'hot-set-lost',
+    limitMs: 4000,
+    moves: false,
+    inject: async (_lab, host) => {
+      await fault(host, '/fault', { loadError: 'cudaMalloc failed: out of memory' });
+      const at = monoMs();
+      demand(host, 'three');
       return at;
     },
     heal: clear,
@@ -178,6 +178,7 @@ export const healthCases: readonly HealthCase[] = [
     inject: async (_lab, host) => {
       const at = await host.service('ollama').kill();
       for (let n = 2; n <= 3; n += 1) {
+        await ask(host, 'down');
         await ask(host, 'up');
         await host.service('ollama').kill();
       }

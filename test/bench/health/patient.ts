@@ -19,9 +19,10 @@ const text = Array.from({ length: 400 }, (_, i) => `word${i}`).join(' ');
 
 /** Both models on every host, loaded for ever on the active; resolves once every node has them hot. */
 export async function prepare(lab: Lab): Promise<Host> {
+  const { holder } = await untilAllWell(lab, wellMs);
+  // Not before: an Ollama that starts removes directories that are empty at that moment.
   for (const host of lab.hosts)
     for (const name of ['one', 'two', 'three']) writeModel(join(host.plan.dataDir, 'models'), name, { seed: name, text });
-  const { holder } = await untilAllWell(lab, wellMs);
   await setUp(holder);
   return allHot(lab);
 }
