@@ -17,8 +17,9 @@ let lab: Lab;
 
 beforeAll(async () => {
   lab = await createProductLab({ id: 'clients', nodes: 3, preset: 'fast' });
-  for (const host of lab.hosts) writeModel(join(host.plan.dataDir, 'models'), 'm', { text: says.trim(), projectorBytes: 10_000 });
   await waitHealthy(lab);
+  // Not before: an Ollama that starts removes empty directories of its store.
+  for (const host of lab.hosts) writeModel(join(host.plan.dataDir, 'models'), 'm', { text: says.trim(), projectorBytes: 10_000 });
   // Streams of about 0.4 s, so that some are open whenever the VIP moves.
   for (const host of lab.hosts) await request(host.exec, 'POST', 'http://127.0.0.1:11435/fault', { tokenMs: 40 });
 });

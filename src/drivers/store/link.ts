@@ -21,8 +21,8 @@ export type ThreadLink = {
   readonly list: () => Promise<readonly NamedBlobs[]>;
   /** Flushes the store's file system; false: it could not be done. */
   readonly sync: () => Promise<boolean>;
-  /** Moves a small blob under its final name, together with others that wait; false: it is not there. */
-  readonly place: (ref: BlobRef, key: string, owner: Owner) => Promise<boolean>;
+  /** Moves a small blob under its final name, together with others that wait. Not placed: `key` is the file key of the part as it was left. */
+  readonly place: (ref: BlobRef, key: string, owner: Owner) => Promise<{ readonly placed: boolean; readonly key: string }>;
   readonly published: (digest: Sha256, key: string) => void;
   readonly close: () => Promise<void>;
 };
@@ -136,9 +136,9 @@ export async function startThread(args: {
     },
     place: async (ref, key, owner) => {
       const answer = await ask((id) => ({ k: 'place', id, ref, key, owner }));
-      if (answer?.k !== 'placed' || answer.key === null) return false;
-      mirror.set(ref.digest, answer.key);
-      return true;
+      if (answer?.k !== 'placed') return { placed: false, key };
+      if (answer.key !== null) mirror.set(ref.digest, answer.key);
+      return { placed: answer.key !== null, key: answer.partKey };
     },
     published: (digest, key) => {
       mirror.set(digest, key);

@@ -42,8 +42,8 @@ export type FromThread =
   | { readonly k: 'verdict'; readonly id: number; readonly verdict: BlobVerdict; readonly key: string }
   | { readonly k: 'listed'; readonly id: number; readonly models: readonly NamedBlobs[]; readonly refused: string | null }
   | { readonly k: 'synced'; readonly id: number; readonly done: boolean }
-  /** Null: not placed. */
-  | { readonly k: 'placed'; readonly id: number; readonly key: string | null }
+  /** Null: not placed; `partKey` is then the file key of the part as it was left. */
+  | { readonly k: 'placed'; readonly id: number; readonly key: string | null; readonly partKey: string }
   | { readonly k: 'blobs'; readonly change: VerifiedChange }
   | { readonly k: 'inventory'; readonly inventory: Inventory }
   | {

@@ -12,8 +12,8 @@ export type Placing = {
   readonly ref: BlobRef;
   readonly key: string;
   readonly owner: Owner;
-  /** Its file key under the final name; null = not placed: publishBlob does it, or says why not. */
-  readonly done: (key: string | null) => void;
+  /** Its file key under the final name; null = not placed: publishBlob does it with the part under `partKey`, or says why not. */
+  readonly done: (key: string | null, partKey: string) => void;
 };
 
 /** Takes blobs one by one and places those together that wait. */
@@ -43,7 +43,7 @@ export function openPlacer(args: {
       waiting = [];
       const ready = batch.flatMap((placing) => prepare(placing) ?? []);
       const whole = ready.length >= BATCH_FILES && (await args.sync());
-      for (const one of ready) one.placing.done(finish(one, whole));
+      for (const one of ready) one.placing.done(finish(one, whole), one.key);
     }
     running = false;
   };
@@ -70,7 +70,7 @@ export function openPlacer(args: {
       }),
     );
     if (key !== null) return { placing, part, key };
-    placing.done(null);
+    placing.done(null, placing.key);
     return null;
   }
 

@@ -158,8 +158,9 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     holdBlob: async (ref, key) => held.hold(ref.digest, key, await prepare()),
     dropHeld: (maxAgeMs, keep) => held.drop(maxAgeMs, keep, Date.now()),
     publishBlob: async (ref, key) => {
-      if (ref.sizeBytes <= SMALL_BYTES && (await thread.place(ref, key, await prepare()))) return held.letGo(ref.digest);
-      return publishBlob(await context(), ref, key);
+      if (ref.sizeBytes > SMALL_BYTES) return publishBlob(await context(), ref, key);
+      const small = await thread.place(ref, key, await prepare());
+      return small.placed ? held.letGo(ref.digest) : publishBlob(await context(), ref, small.key);
     },
     publishModel: publish,
     rehash: thread.rehash,

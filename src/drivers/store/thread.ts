@@ -95,9 +95,9 @@ function serve(port: MessagePort, setup: ThreadSetup): void {
         return;
       case 'place': {
         const { id, ref } = message;
-        const done = (key: string | null) => {
+        const done = (key: string | null, partKey: string) => {
           if (key !== null) learnPlaced(ref.digest, key);
-          tell({ k: 'placed', id, key });
+          tell({ k: 'placed', id, key, partKey });
         };
         placer.place({ ...message, done });
         return;

@@ -72,6 +72,8 @@ describe('the runners of an Ollama', () => {
     expect(runner?.weights).toMatch(/^[0-9a-f]{64}$/);
     expect(processStat(runner?.pid ?? 0)).toMatchObject({ parent: process.pid });
     process.kill(runner?.pid ?? 0, 'SIGSTOP');
+    expect(await watch.look(false, 200)).toMatchObject([{ answer: 'silent', stopped: true }]);
+    // What it worked before it was stopped counted for that look; since then it did nothing.
     expect(await watch.look(false, 200)).toMatchObject([{ answer: 'silent', stopped: true, worked: false }]);
     process.kill(runner?.pid ?? 0, 'SIGCONT');
     expect(await watch.look(false, 1000)).toMatchObject([{ answer: 'ok' }]);
