@@ -147,7 +147,8 @@ test('what nginx refuses is taken back, and status says why', async () => {
     await delay(100);
   }
   expect(said).toContain('nginx: nginx -t refuses the new upstream file, the last one is kept');
-  expect(upstream()).toBe(before);
+  // nginx can only be asked with the new file in its place, at each try: in between the last good one stands there.
+  await expect.poll(upstream, { timeout: 5000, interval: 10 }).toBe(before);
   writeFileSync(join(dir, 'site.conf'), good);
   await waitFile('the new list', (text) => text !== before, 8000);
   await host.agentctl(['undrain', name]);

@@ -140,4 +140,4 @@ export function syncFileSystem(root: string): Promise<boolean> {
 
 const BATCH_FILES = 4;
 const GATHER_MS = 60;
-const RENAME_ROUNDS = 20;
+const RENAME_ROUNDS = 50;
