@@ -58,5 +58,5 @@ sim: setup ## simulate clusters over many seeds: [SEEDS=2000] [SEED=1] [PRESET=]
 sim-mutants: setup ## prove that the simulator's checkers find planted faults
 	@node test/sim/mutants-main.ts
 
-sim-long: setup ## simulate for long: [SEEDS=200000]
-	@SEEDS=$(or $(SEEDS),200000) node test/sim/main.ts
+sim-long: setup ## simulate for long: [SEEDS=200000] [CORE_EVERY=32]
+	@SEEDS=$(or $(SEEDS),200000) CORE_EVERY=$(or $(CORE_EVERY),32) node test/sim/main.ts

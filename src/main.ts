@@ -3,12 +3,9 @@
 import { enableCompileCache, flushCompileCache } from 'node:module';
 import { basename, join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
+import { thrift } from './thrift.ts';
 
 const usage = 'usage: ollama-ha agent --config FILE | ollama-ha agentctl COMMAND ... | ollama-ha --version\n';
-
-// An agent takes some forty short turns a second. A young generation that grows while the modules load, and code optimized for a few calls a
-// second, would cost it 30 MB and save nothing (measured: make bench-scale).
-const thrift = '--optimize-for-size --semi-space-growth-factor=1 --no-maglev --no-turbofan';
 
 /** The build turns this file name into another one. */
 const packaged = !import.meta.filename.endsWith('.ts');
@@ -49,9 +46,11 @@ async function agentctl(argv: readonly string[]): Promise<number> {
     // Whatever still waits for a connection or a time-out is of no use any more, and the service manager waits for the hook's end.
     process.exit(await runFenceLocal(argv));
   }
+  if (argv[0] === 'drill-guard') return (await import('./cli/drill-guard.ts')).runDrillGuard(argv.slice(1), process);
   const { runAgentctl } = await import('./cli/main.ts');
   const { processIo } = await import('./cli/process-io.ts');
-  return runAgentctl(argv, processIo(process));
+  const self = [process.execPath, ...(packaged ? [] : [import.meta.filename]), 'agentctl'];
+  return runAgentctl(argv, { ...processIo(process), self });
 }
 
 // From source, Node strips the types at every start (0.2 s, 15 MB): keep what comes out. A packaged executable holds no TypeScript.

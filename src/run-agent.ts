@@ -188,6 +188,8 @@ async function run(argv: readonly string[], process: NodeJS.Process): Promise<nu
     const ollama = openOllama(config, observation.sink(loop.sink));
     closing.push(async () => ollama?.probes.close());
     closing.push(async () => ollama?.care.close());
+    const drain = watchDrain(loop.sink, config);
+    closing.push(async () => drain.close());
     loop.start({
       scripts,
       peers,
@@ -195,6 +197,7 @@ async function run(argv: readonly string[], process: NodeJS.Process): Promise<nu
       replicator,
       care: ollama?.care ?? null,
       balancer,
+      drain,
       state: observation.state(state.port),
       records,
       clock: readClocks,
@@ -207,7 +210,7 @@ async function run(argv: readonly string[], process: NodeJS.Process): Promise<nu
     const tellTraffic = () => log('info', 'traffic', 'sent to other nodes since the start', peers.traffic());
     process.on('SIGUSR2', tellTraffic);
     closing.push(async () => void process.off('SIGUSR2', tellTraffic));
-    const timers = [sampleLoad(loop), watchDrain(loop, config), refuseTwins(scripts, ended.end)];
+    const timers = [sampleLoad(loop), refuseTwins(scripts, ended.end)];
     // From the start of the process to the first turn.
     const startMs = performance.now();
     log('info', 'started', `agent of ${config.node.id} in cluster ${config.cluster.name}`, {

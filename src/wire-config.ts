@@ -90,12 +90,17 @@ function levelsOf({ health }: Config): LevelConfig {
       stallMs: progress.stallMs,
       firstTokenMs: progress.firstTokenMs,
       imageEvery: progress.imageEvery,
+      slowFactor: progress.slowFactor,
     },
     disk: health.disk,
     memory: health.memory,
     gpu: { failures: gpu.failures, share: gpu.share },
     crash: health.crash,
     loadStuckMs: health.loadStuckMs,
+    slowLoadMs: health.slowLoadMs,
+    stuckUnloadMs: health.stuckUnloadMs,
+    zombieMs: health.zombieMs,
+    reloads: health.reloads,
   };
 }
 

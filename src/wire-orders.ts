@@ -1,7 +1,7 @@
 // What operators' orders need beside the loop: settings and history in Redis, the count of open requests while a node drains, and the check
 // that no Redis server is listed twice.
 import type { Loop } from './agent/loop.ts';
-import type { RecordsPort } from './agent/ports.ts';
+import type { DrainPort, RecordsPort, Sink } from './agent/ports.ts';
 import type { Config } from './config/schema.ts';
 import type { ScriptsClient } from './drivers/redis/client.ts';
 import { keepRecords } from './drivers/redis/records.ts';
@@ -26,19 +26,29 @@ export function openRecords(scripts: ScriptsClient, cluster: string, state: Stat
   });
 }
 
-/** Counts the connections of users while this node drains. */
-export function watchDrain(loop: Loop, config: Config): NodeJS.Timeout {
+/** Counts the connections of users while this node drains, and sleeps otherwise. */
+export function watchDrain(sink: Sink, config: Config): DrainPort {
   const address = config.vip?.address.split('/')[0] ?? '';
   const port = config.ollama === null ? 0 : portOf(config.ollama.url);
+  let timer: NodeJS.Timeout | null = null;
   let counting = false;
-  return setInterval(() => {
-    if (counting || loop.view().state.draining === '') return;
+
+  function count(): void {
+    if (counting) return;
     counting = true;
-    void countConnections({ address, port }).then((count) => {
+    void countConnections({ address, port }).then((open) => {
       counting = false;
-      loop.sink({ k: 'open', count });
+      sink({ k: 'open', count: open });
     });
-  }, COUNT_EVERY_MS);
+  }
+
+  function apply(draining: boolean): void {
+    if (draining === (timer !== null)) return;
+    if (timer !== null) clearInterval(timer);
+    timer = draining ? setInterval(count, COUNT_EVERY_MS) : null;
+  }
+
+  return { apply, close: () => apply(false) };
 }
 
 function portOf(url: string): number {

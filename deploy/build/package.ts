@@ -51,6 +51,7 @@ function placeDeployed(tree: string): void {
   place(tree, deployed('keepalived/vip-deadline'), 'usr/libexec/ollama-ha/vip-deadline', 0o755);
   const doc = 'usr/share/doc/ollama-ha';
   place(tree, deployed('systemd/keepalived.service.d/ollama-ha.conf'), `${doc}/examples/keepalived.service.d/ollama-ha.conf`);
+  place(tree, deployed('systemd/ollama-ha-agent.service.d/nginx.conf'), `${doc}/examples/ollama-ha-agent.service.d/nginx.conf`);
   place(tree, deployed('nftables/ollama-ha-fence.nft'), `${doc}/examples/ollama-ha-fence.nft`);
   // What other parts of deploy/ hold for operators comes along as examples.
   for (const name of ['compose', 'nginx', 'haproxy', 'prometheus', 'grafana'])

@@ -121,6 +121,8 @@ export type StatusView = {
   readonly health: readonly HealthRow[];
   /** What of the hot set is not in memory there, and why. */
   readonly hotMissing: readonly string[];
+  /** Wall clock of the asked node when it answered, ms since 1970. */
+  readonly wallMs: number;
 };
 
 /** One node of the status. */

@@ -7,7 +7,7 @@ export type Lateness = {
   p99(): number | null;
 };
 
-// The loop wakes at least twenty times a second.
+// The loop wakes at least ten times a second.
 const SAMPLES = 1200;
 const SAMPLES_LEAST = 100;
 

@@ -9,11 +9,22 @@
 //     (Node fact: after a stall timeout checks see old data; Cassandra's MAX_LOCAL_PAUSE has the same idea.)
 import type { Command, CommandResult, Desired, Effect, Input } from '../core/io.ts';
 import type { CoreState } from '../core/state.ts';
-import { step } from '../core/step.ts';
+import { guardTickMs, step } from '../core/step.ts';
 import type { Now } from '../core/types.ts';
 import { readMono } from './clock.ts';
 import { createLateness } from './lateness.ts';
-import type { BalancerPort, CarePort, PeersPort, RecordsPort, ReplicatorPort, ScriptsPort, Sink, StatePort, VipPort } from './ports.ts';
+import type {
+  BalancerPort,
+  CarePort,
+  DrainPort,
+  PeersPort,
+  RecordsPort,
+  ReplicatorPort,
+  ScriptsPort,
+  Sink,
+  StatePort,
+  VipPort,
+} from './ports.ts';
 
 /** Everything the loop talks to. `replicator` is null on a node without a model store. */
 export type LoopPorts = {
@@ -25,6 +36,7 @@ export type LoopPorts = {
   readonly care: CarePort | null;
   /** Absent or null where no balancer is kept. */
   readonly balancer?: BalancerPort | null;
+  readonly drain: DrainPort;
   readonly state: StatePort;
   readonly records: RecordsPort;
   readonly clock: () => Now;
@@ -50,7 +62,6 @@ export interface Loop {
   end(): void;
 }
 
-const GUARD_TICK_MS = 50;
 // Far above what a healthy agent queues within a turn; beyond it heartbeats are dropped first, since the next one says the same.
 const QUEUE_MAX = 4096;
 
@@ -113,23 +124,24 @@ export function createLoop(core: CoreState, stallMs: number): Loop {
   }
 
   function run(p: LoopPorts, inputs: readonly Input[], now: Now): void {
-    let wakeAt = now.mono + GUARD_TICK_MS;
+    let wakeAt = Number.POSITIVE_INFINITY;
     for (const input of inputs) {
       const turned = step(state, input, now);
       state = turned.state;
       desired = turned.desired;
       reason = turned.reason;
-      wakeAt = Math.min(now.mono + GUARD_TICK_MS, turned.wakeAt);
+      wakeAt = turned.wakeAt;
       for (const effect of turned.effects) perform(p, effect);
     }
     at = now.mono;
     p.balancer?.apply(state, now);
+    p.drain.apply(state.draining !== '');
     if (desired !== null) {
       p.vip.apply(desired.vip);
       p.care?.apply(desired.care);
       p.replicator?.apply(desired.replicate, desired.remove);
     }
-    arm(wakeAt);
+    arm(Math.min(wakeAt, now.mono + guardTickMs(desired)));
   }
 
   function arm(wakeAt: number): void {

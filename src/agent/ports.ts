@@ -128,6 +128,13 @@ export interface BalancerPort {
   close(): Promise<void>;
 }
 
+/** Counts open connections of users. Told on every turn whether this node drains. */
+export interface DrainPort {
+  /** Cheap when nothing changed. */
+  apply(draining: boolean): void;
+  close(): void;
+}
+
 /** How the upstream file fares. `problem` '' = nginx runs with the newest list. */
 export type NginxView = { readonly problem: string; readonly reloads: number; readonly servers: number };
 

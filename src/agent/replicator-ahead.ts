@@ -1,9 +1,11 @@
 // Blobs of a model that the active still downloads: fetched and verified into the stage while no manifest names them, so that the model is
 // here soon after its manifest. What is wanted for a model joins a fetch that runs (see replicator-blobs.ts).
+import { SMALL_BLOB_BYTES } from '../core/replication/sizes.ts';
 import type { FetchBlobAhead, Sha256 } from '../core/replication/types.ts';
 import type { NodeId } from '../core/types.ts';
 import type { BlobLine, BlobNews } from './replicator-blobs.ts';
 import type { Pause, ReplicatorLog } from './replicator-ports.ts';
+import { stopOf } from './replicator-stop.ts';
 
 /** One blob on its way. */
 export type AheadRow = {
@@ -31,7 +33,6 @@ type Job = {
   ended: Promise<void>;
 };
 
-const SMALL_BYTES = 1024 * 1024;
 const SMALL_AT_ONCE = 8;
 const LINGER_MS = 10_000;
 const RETRY_MS = 10_000;
@@ -49,7 +50,7 @@ export function createAhead(args: {
   let wanted: readonly FetchBlobAhead[] = [];
   let closed = false;
 
-  const isSmall = (order: FetchBlobAhead) => order.sizeBytes <= SMALL_BYTES;
+  const isSmall = (order: FetchBlobAhead) => order.sizeBytes <= SMALL_BLOB_BYTES;
   const running = (small: boolean) => [...jobs.values()].filter((job) => job.running && isSmall(job.order) === small).length;
 
   function pump(): void {
@@ -66,7 +67,7 @@ export function createAhead(args: {
   async function bring(job: Job): Promise<void> {
     const { order, stop } = job;
     const { digest, sizeBytes } = order;
-    const result = await line.hold(order, order.sources, stop.signal, (news) => {
+    const result = await line.hold(order, order.sources, stopOf(stop.signal), (news) => {
       job.news = news;
     });
     job.done = result.k !== 'failed';

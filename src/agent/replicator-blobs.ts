@@ -1,7 +1,9 @@
 // Blobs on their way into the store: each fetched once however many models wait for it, a bounded number at a time, in the order asked.
+import { SMALL_BLOB_BYTES } from '../core/replication/sizes.ts';
 import type { BlobRef, Sha256 } from '../core/replication/types.ts';
 import type { NodeId } from '../core/types.ts';
 import type { BlobOutcome, FetchBlob, Pause, ReplicatorLog, ReplicatorStore } from './replicator-ports.ts';
+import type { Stop } from './replicator-stop.ts';
 
 /** What a model is told of one of its blobs. */
 export type BlobNews = {
@@ -18,7 +20,7 @@ export type BlobResult =
   | { readonly k: 'held'; readonly receivedBytes: number }
   | { readonly k: 'failed'; readonly cause: 'sources' | 'disk' | 'aborted'; readonly reason: string };
 
-type Bring = (ref: BlobRef, sources: readonly NodeId[], signal: AbortSignal, news: (news: BlobNews) => void) => Promise<BlobResult>;
+type Bring = (ref: BlobRef, sources: readonly NodeId[], stop: Stop, news: (news: BlobNews) => void) => Promise<BlobResult>;
 
 /**
  * The blobs under way. `bring` resolves when the blob is verified under its final name, `hold` already when it is so in the stage, and waits
@@ -38,10 +40,14 @@ type Entry = {
   leave: () => void;
 };
 
-/** Blobs up to this size are many, and each is mostly waiting: so many of them at once count as one. */
-const SMALL_BYTES = 1024 * 1024;
-const SMALL_AT_ONCE = 8;
+/** So many small blobs at once count as one: what each of them waits for is done for all of them together. */
+const SMALL_AT_ONCE = 32;
 const PUBLISHING_AT_ONCE = 256;
+/** Small ones wait for the disk together. */
+const PUBLISHING_SMALL_AT_ONCE = 4096;
+/** So many small blobs may come after one look at the free space. */
+const ROOM_USES = 64;
+const NO_ROOM = { freeBytes: 0, uses: 0 };
 /** Pause between two looks at a full disk, ms. */
 const ROOM_MS = 5000;
 
@@ -59,19 +65,23 @@ export function openBlobLine(args: {
   const ending = new Map<Sha256, Promise<unknown>>();
   const slots = openSlots(args.concurrency);
   const smallSlots = openSlots(args.concurrency * SMALL_AT_ONCE);
-  // Each holds a file open.
+  // Each of the large ones holds a file open.
   const publishing = openSlots(PUBLISHING_AT_ONCE);
+  const publishingSmall = openSlots(PUBLISHING_SMALL_AT_ONCE);
   const receiving = new Set<Entry>();
+  const looks = openSlots(1);
+  let grant = NO_ROOM;
 
   const bringOne = async (entry: Entry, sources: readonly NodeId[]): Promise<BlobResult> => {
     const { ref, stop } = entry;
     const say = (news: BlobNews) => entry.waiters.forEach((tell) => void tell(news));
     try {
       await ending.get(ref.digest);
-      entry.leave = await (ref.sizeBytes > SMALL_BYTES ? slots : smallSlots).enter(stop.signal);
       // What Ollama or an earlier run left here counts once its hash is checked.
-      if ((await store.verify(ref)) === 'verified') return { k: 'here', receivedBytes: 0 };
-      const staged = await store.stage(ref.digest);
+      if (isSmall(ref) && (await store.verify(ref)) === 'verified') return { k: 'here', receivedBytes: 0 };
+      entry.leave = await (isSmall(ref) ? smallSlots : slots).enter(stop.signal);
+      if (!isSmall(ref) && (await store.verify(ref)) === 'verified') return { k: 'here', receivedBytes: 0 };
+      const staged = await store.stage(ref.digest, ref.sizeBytes);
       entry.doneBytes = staged.presentBytes;
       if (staged.heldKey !== null) return await finish(entry, staged.heldKey, 0);
       await room(entry, say);
@@ -111,7 +121,9 @@ export function openBlobLine(args: {
 
   async function finish(entry: Entry, key: string, receivedBytes: number): Promise<BlobResult> {
     const { ref } = entry;
-    const end = await publishing.enter(entry.stop.signal);
+    // All of it is on the disk: what comes next needs no room beside it.
+    entry.doneBytes = ref.sizeBytes;
+    const end = await (isSmall(ref) ? publishingSmall : publishing).enter(entry.stop.signal);
     // The next one travels while this one becomes durable, so that many small ones become so together.
     entry.leave();
     const { publish } = entry;
@@ -125,12 +137,31 @@ export function openBlobLine(args: {
     }
   }
 
-  /** Waits until this blob fits beside what the others still have to write. */
+  /** Takes room for a small blob out of what the last look left. Counts too much rather than too little. */
+  function granted({ sizeBytes }: BlobRef): boolean {
+    if (grant.uses <= 0 || grant.freeBytes < sizeBytes) return false;
+    grant = { freeBytes: grant.freeBytes - sizeBytes, uses: grant.uses - 1 };
+    return true;
+  }
+
+  /** Waits until this blob fits beside what the others still have to write. One look at the disk serves many small ones. */
   async function room(entry: Entry, say: (news: BlobNews) => void): Promise<void> {
+    if (!isSmall(entry.ref)) return look(entry, say);
+    const end = await looks.enter(entry.stop.signal);
+    try {
+      if (receiving.size === 0) grant = NO_ROOM;
+      if (!granted(entry.ref)) await look(entry, say);
+    } finally {
+      end();
+    }
+  }
+
+  async function look(entry: Entry, say: (news: BlobNews) => void): Promise<void> {
     let told = false;
     for (;;) {
       const promised = [...receiving].reduce((sum, other) => (other === entry ? sum : sum + other.ref.sizeBytes - other.doneBytes), 0);
       const short = entry.ref.sizeBytes - entry.doneBytes + promised - (await store.freeBytes());
+      grant = isSmall(entry.ref) ? { freeBytes: -short, uses: ROOM_USES } : NO_ROOM;
       if (short <= 0) return;
       const keep = new Set(entries.keys());
       if (entry.publish && (await store.makeRoom?.(entry.ref.sizeBytes - entry.doneBytes + promised, keep)) === true) continue;
@@ -144,17 +175,17 @@ export function openBlobLine(args: {
   }
 
   return {
-    bring: async (ref, sources, signal, news) => {
+    bring: async (ref, sources, stop, news) => {
       for (;;) {
-        const result = await join(ref, sources, signal, news, true);
+        const result = await join(ref, sources, stop, news, true);
         // It was held at the very moment at which a model came for it.
         if (result.k !== 'held') return result;
       }
     },
-    hold: (ref, sources, signal, news) => join(ref, sources, signal, news, false),
+    hold: (ref, sources, stop, news) => join(ref, sources, stop, news, false),
   };
 
-  async function join(...[ref, sources, signal, news, publish]: [...Parameters<Bring>, boolean]): Promise<BlobResult> {
+  async function join(...[ref, sources, stop, news, publish]: [...Parameters<Bring>, boolean]): Promise<BlobResult> {
     const entry = entries.get(ref.digest) ?? start(ref, sources);
     entry.publish ||= publish;
     entry.waiters.add(news);
@@ -163,16 +194,17 @@ export function openBlobLine(args: {
       entry.waiters.delete(news);
       if (entry.waiters.size === 0) {
         ending.set(ref.digest, entry.result);
+        if (entries.get(ref.digest) === entry) entries.delete(ref.digest);
         entry.stop.abort();
       }
       gone.resolve({ k: 'failed', cause: 'aborted', reason: 'no longer wanted' });
     };
-    if (signal.aborted) leave();
-    signal.addEventListener('abort', leave, { once: true });
+    if (stop.aborted()) leave();
+    stop.waits.add(leave);
     try {
       return await Promise.race([entry.result, gone.promise]);
     } finally {
-      signal.removeEventListener('abort', leave);
+      stop.waits.delete(leave);
       entry.waiters.delete(news);
     }
   }
@@ -190,7 +222,6 @@ export function openBlobLine(args: {
       leave: () => undefined,
     };
     entries.set(ref.digest, entry);
-    entry.stop.signal.addEventListener('abort', () => entries.delete(ref.digest), { once: true });
     entry.result = bringOne(entry, sources).finally(() => {
       if (entries.get(ref.digest) === entry) entries.delete(ref.digest);
       if (ending.get(ref.digest) === entry.result) ending.delete(ref.digest);
@@ -198,6 +229,8 @@ export function openBlobLine(args: {
     return entry;
   }
 }
+
+const isSmall = (ref: BlobRef) => ref.sizeBytes <= SMALL_BLOB_BYTES;
 
 /** A counted gate, first come first served. */
 function openSlots(count: number): { readonly enter: (signal: AbortSignal) => Promise<() => void> } {

@@ -4,6 +4,7 @@ import type { NodeId } from '../core/types.ts';
 import type { TransferProgress } from './ports.ts';
 import type { BlobLine, BlobNews } from './replicator-blobs.ts';
 import type { FetchManifest, ReplicatorStore } from './replicator-ports.ts';
+import { stopOf } from './replicator-stop.ts';
 import type { Swap } from './replicator-swap.ts';
 
 /** How one attempt ended. */
@@ -31,6 +32,8 @@ export type ModelTools = {
 
 /** Blobs can vanish under us when Ollama deletes another model; so often it is tried again at once. */
 const PUBLISH_ROUNDS = 3;
+/** Blobs of one model that are asked for at the same time: more than the disk and the wire take at once. */
+const BLOBS_AT_ONCE = 512;
 
 /** One attempt. Throws only when `signal` aborts or the disk fails. */
 export async function bringModel(tools: ModelTools, order: FetchModel, tally: Tally, signal: AbortSignal): Promise<ModelResult> {
@@ -86,19 +89,22 @@ async function bringBlobs(
   signal: AbortSignal,
 ): Promise<string | null> {
   const rest = new AbortController();
-  const stop = AbortSignal.any([signal, rest.signal]);
+  const stop = stopOf(AbortSignal.any([signal, rest.signal]));
   let trouble: string | null = null;
-  await Promise.all(
-    refs.map(async (ref) => {
-      const account = accountOf(tally);
-      const result = await line.bring(ref, sources, stop, account.news);
-      if (result.k !== 'failed') account.settle(ref.sizeBytes, result.receivedBytes);
-      else {
-        trouble ??= result.reason;
-        rest.abort();
-      }
-    }),
-  );
+  const bringOne = async (ref: BlobRef): Promise<void> => {
+    const account = accountOf(tally);
+    const result = await line.bring(ref, sources, stop, account.news);
+    if (result.k !== 'failed') account.settle(ref.sizeBytes, result.receivedBytes);
+    else {
+      trouble ??= result.reason;
+      rest.abort();
+    }
+  };
+  const next = refs.values();
+  const bringInTurn = async (): Promise<void> => {
+    for (const ref of next) if (!stop.aborted()) await bringOne(ref);
+  };
+  await Promise.all(Array.from({ length: Math.min(refs.length, BLOBS_AT_ONCE) }, bringInTurn));
   return trouble;
 }
 

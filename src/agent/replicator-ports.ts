@@ -17,7 +17,10 @@ export type ReplicatorStore = {
   /** Gives up blobs held for no model, but those in `keep`, then kept models, oldest first; false = nothing (more) to give up. */
   readonly makeRoom?: (freeBytes: number, keep: ReadonlySet<Sha256>) => Promise<boolean>;
   /** File to receive a blob into, what is in it from an earlier attempt, and its file key if it is held. */
-  readonly stage: (digest: Sha256) => Promise<{ readonly file: string; readonly presentBytes: number; readonly heldKey: string | null }>;
+  readonly stage: (
+    digest: Sha256,
+    sizeBytes?: number,
+  ) => Promise<{ readonly file: string; readonly presentBytes: number; readonly heldKey: string | null }>;
   /** Keeps a verified part in the stage: no model names it yet. */
   readonly holdBlob: (ref: BlobRef, key: string) => Promise<void>;
   readonly publishBlob: (ref: BlobRef, key: string) => Promise<void>;

@@ -92,6 +92,7 @@ export function statusOf(f: StatusFacts): StatusView {
     loopLateP99Ms: f.loopLateP99Ms ?? -1,
     health: healthRows(s, now),
     hotMissing: hotMissing(s),
+    wallMs: now.wall,
   };
 }
 

@@ -66,6 +66,17 @@ export async function withAgent<T>(ctx: CommandContext, timeoutMs: number, use: 
   }
 }
 
+/** The same command line, asking another node's agent. */
+export function through(ctx: CommandContext, host: string): CommandContext {
+  return {
+    ...ctx,
+    globals: () => {
+      const { socket: _own, ...rest } = ctx.globals();
+      return { ...rest, host };
+    },
+  };
+}
+
 /** The status of the agent behind a socket, whatever the global options name. */
 export async function askSocket(path: string, timeoutMs: number): Promise<StatusReply> {
   const agent = await connect({ k: 'socket', path, where: path }, timeoutMs);

@@ -22,7 +22,12 @@ export type Seen = {
   readonly errors: ReadonlyMap<string, number>;
   readonly tokens: number;
   readonly wallMs: number;
+  /** One for each request, in the order of their ends. */
+  readonly samples: readonly Sample[];
 };
+
+/** When it was sent, ms after the start, and how long the whole answer took; null = an error. */
+export type Sample = { readonly atMs: number; readonly ms: number | null };
 
 const ERROR_KINDS_MAX = 20;
 
@@ -30,6 +35,7 @@ const ERROR_KINDS_MAX = 20;
 export async function runLoad(load: Load): Promise<Seen> {
   const latencyMs: number[] = [];
   const firstMs: number[] = [];
+  const samples: Sample[] = [];
   const errors = new Map<string, number>();
   let tokens = 0;
   const body = JSON.stringify({
@@ -46,11 +52,14 @@ export async function runLoad(load: Load): Promise<Seen> {
       const signal = AbortSignal.any([load.signal, AbortSignal.timeout(load.timeoutMs)]);
       const reply = await fetch(new URL('/api/generate', load.url), { method: 'POST', body, signal, redirect: 'error' });
       const answer = await readCapped(reply, at);
-      latencyMs.push(performance.now() - at);
+      const ms = performance.now() - at;
+      latencyMs.push(ms);
+      samples.push({ atMs: at - start, ms });
       firstMs.push(answer.firstMs);
       tokens += answer.tokens;
     } catch (error) {
       if (load.signal.aborted) return;
+      samples.push({ atMs: at - start, ms: null });
       const text = errorText(error);
       const known = errors.has(text) || errors.size < ERROR_KINDS_MAX ? text : 'others';
       errors.set(known, (errors.get(known) ?? 0) + 1);
@@ -60,7 +69,7 @@ export async function runLoad(load: Load): Promise<Seen> {
     for (let i = 0; i < load.requests && !load.signal.aborted; i++) await one();
   };
   await Promise.all(Array.from({ length: load.threads }, thread));
-  return { latencyMs, firstMs, errors, tokens, wallMs: performance.now() - start };
+  return { latencyMs, firstMs, errors, tokens, samples, wallMs: performance.now() - start };
 }
 
 function errorText(error: unknown): string {

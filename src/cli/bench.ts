@@ -1,5 +1,5 @@
 // agentctl bench: load on an Ollama endpoint, and how it answered.
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { figuresOf, reportText } from './bench-report.ts';
 import { runLoad } from './bench-run.ts';
@@ -15,6 +15,7 @@ type Options = {
   tokens: number;
   image?: string;
   timeout: number;
+  plot?: string;
   json?: true;
 };
 
@@ -31,10 +32,13 @@ export function benchCommand(ctx: CommandContext): Command {
     .option('--tokens <n>', 'longest answer in tokens', whole('--tokens', 100_000), 32)
     .option('--image <file>', 'an image to send along, for models that see')
     .option('--timeout <seconds>', 'longest wait for a whole answer', whole('--timeout', 3600), 120)
+    .option('--plot <file>', 'draw every answer over time, with percentiles, into an SVG file')
     .option('--json', 'print the figures as JSON')
     .addHelpText('after', '\nExit codes: 0 every request was answered, 1 some were not.')
     .action(async (url: string, options: Options) => {
       if (!/^https?:$/.test(URL.parse(url)?.protocol ?? '')) throw usage(`${url} is not a URL`, 'write http://HOST:11434');
+      // Before the load: an hour of it shall not end in a file that cannot be written.
+      if (options.plot !== undefined) write(options.plot, '');
       const seen = await runLoad({
         ...options,
         url,
@@ -43,9 +47,26 @@ export function benchCommand(ctx: CommandContext): Command {
         signal: ctx.signal ?? new AbortController().signal,
       });
       const figures = figuresOf(seen);
+      if (options.plot !== undefined) {
+        const { plotSvg } = await import('./bench-plot.ts');
+        write(options.plot, plotSvg(seen.samples, figures, titleOf(url, options)));
+      }
       ctx.out(options.json === true ? jsonText(figures) : reportText(figures, seen.latencyMs, ctx.columns));
       ctx.setExit(figures.errors === 0 ? 0 : 1);
     });
+}
+
+// Without what a URL may carry besides: pictures are passed on.
+function titleOf(url: string, { model, threads, requests }: Options): string {
+  return `${new URL(url).origin}, ${model}: ${threads} clients with ${requests} requests each`;
+}
+
+function write(path: string, text: string): void {
+  try {
+    writeFileSync(path, text);
+  } catch (error) {
+    throw usage(`${path} cannot be written: ${(error as NodeJS.ErrnoException).code ?? 'error'}`, '--plot names a file to make');
+  }
 }
 
 function imageOf(path: string): string {

@@ -15,6 +15,8 @@ export type CliIo = {
   readonly columns: number;
   /** Asks the operator one question; absent when nobody sits there. */
   readonly ask?: (question: string) => Promise<string>;
+  /** Program and first arguments that start this agentctl again; absent: it cannot be. */
+  readonly self?: readonly string[];
   /** Ends what runs until it is stopped, such as `status --watch`. */
   readonly signal?: AbortSignal;
 };

@@ -1,4 +1,5 @@
 // From facts to findings. Pure: every rule is one function and one test.
+import { addressFindings, nginxFindings, skewFindings, writerFindings } from './doctor-network.ts';
 import type { Facts, Finding, OllamaFacts, Part, StoreFacts, VipFacts } from './doctor-types.ts';
 
 /** Every finding about one node; `others` are facts of further nodes to compare with. */
@@ -7,13 +8,19 @@ export function findingsOf(facts: Facts, others: readonly Facts[]): readonly Fin
     ...(facts.ollama === null ? [] : ollamaFindings(facts.ollama)),
     ...compared([facts, ...others]),
     ...kernelFindings(facts),
-    ...(facts.store === null ? [] : storeFindings(facts.store)),
-    ...clockFindings(facts),
+    ...sum(facts.store === null ? [] : storeFindings(facts.store), writerFindings(facts)),
+    ...sum(clockFindings(facts), skewFindings(facts)),
     ...facts.pki.flatMap(pkiFindings),
     ...redisFindings(facts),
     ...agentFindings(facts),
-    ...(facts.vip === null ? [] : vipFindings(facts.vip)),
+    ...sum(facts.vip === null ? [] : vipFindings(facts.vip), addressFindings(facts)),
+    ...nginxFindings(facts),
   ];
+}
+
+/** All is well only where both halves say so. */
+function sum(first: readonly Finding[], second: readonly Finding[]): readonly Finding[] {
+  return [...first.filter(({ level }) => second.length === 0 || level !== 'ok'), ...second];
 }
 
 /** Nagios: 0 ok, 1 warning, 2 critical, 3 nothing worse than what could not be judged. */

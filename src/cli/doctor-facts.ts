@@ -4,18 +4,25 @@ import { X509Certificate } from 'node:crypto';
 import { accessSync, closeSync, constants, openSync, readdirSync, readFileSync, readlinkSync, readSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config/schema.ts';
+import { UNICAST_NODES_MAX } from '../core/vip/keepalived-conf.ts';
+import { through } from './agent-client.ts';
 import type { CommandContext } from './context.ts';
+import { advertsHeard, clocksOf, foreignIn, nginxFacts, unitMayWriteTo } from './doctor-live.ts';
 import { outputOf, programs } from './doctor-run.ts';
 import type { Facts, OllamaFacts, StoreFacts, VipFacts } from './doctor-types.ts';
 import { INCLUDED } from './keepalived-check.ts';
 
 /** Everything of this host. `status` asks the local agent; it rejects when there is none. */
-export async function collectFacts(config: Config, status: () => Promise<AgentStatus>): Promise<Facts> {
+export async function collectFacts(config: Config, status: (host?: string) => Promise<AgentStatus>): Promise<Facts> {
   const asked = await status().catch(() => null);
-  const [ollama, clock, vip] = await Promise.all([
+  const standby = asked !== null && asked.holder !== '' && asked.holder !== config.node.id;
+  const [ollama, synchronized, others, vip, nginx, unitMayWrite] = await Promise.all([
     config.ollama === null ? null : ollamaFacts(config.ollama.url),
     clockFacts(),
-    config.vip === null || config.vip.driver === 'none' ? null : vipFacts(config),
+    asked === null ? [] : clocksOf(asked.nodes, config.node.id, status),
+    config.vip === null || config.vip.driver === 'none' ? null : vipFacts(config, standby),
+    config.nginx === undefined ? null : nginxFacts(config.nginx),
+    config.ollama === null ? null : unitMayWriteTo(config.ollama.store),
   ]);
   return {
     node: config.node.id,
@@ -23,10 +30,11 @@ export async function collectFacts(config: Config, status: () => Promise<AgentSt
     kernel: {
       somaxconn: numberIn('/proc/sys/net/core/somaxconn'),
       overcommitMemory: numberIn('/proc/sys/vm/overcommit_memory'),
+      nonlocalBind: numberIn('/proc/sys/net/ipv4/ip_nonlocal_bind'),
       transparentHugepages: /\[(\w+)\]/.exec(textIn('/sys/kernel/mm/transparent_hugepage/enabled') ?? '')?.[1] ?? null,
     },
-    store: config.ollama === null ? null : storeFacts(config.ollama.store, config.replication.reserveBytes),
-    clock,
+    store: config.ollama === null ? null : { ...storeFacts(config.ollama.store, config.replication.reserveBytes), unitMayWrite },
+    clock: { synchronized, others },
     pki: [
       { file: config.pki.ca, what: 'ca' as const, daysLeft: daysLeft(config.pki.ca) },
       { file: config.pki.cert, what: 'cert' as const, daysLeft: daysLeft(config.pki.cert) },
@@ -40,22 +48,28 @@ export async function collectFacts(config: Config, status: () => Promise<AgentSt
             renewMs: config.lease.renewMs,
             loopLateP99Ms: asked.loopLateP99Ms < 0 ? null : asked.loopLateP99Ms,
             versions: asked.nodes.map(({ node, version, ollamaVersion }) => ({ node, agent: version, ollama: ollamaVersion })),
+            wire: { holder: asked.holder, owner: asked.vipOwner, two: asked.splitBrain },
           },
     vip,
+    nginx,
   };
 }
 
 /** What is used of the agent's status. */
 export type AgentStatus = {
   readonly redis: readonly { readonly server: string; readonly up: boolean; readonly latencyP99Ms: number }[];
-  readonly nodes: readonly { readonly node: string; readonly version: string; readonly ollamaVersion: string }[];
+  readonly nodes: readonly { readonly node: string; readonly state: string; readonly version: string; readonly ollamaVersion: string }[];
   readonly loopLateP99Ms: number;
+  readonly holder: string;
+  readonly vipOwner: string;
+  readonly splitBrain: boolean;
+  readonly wallMs: bigint;
 };
 
-/** The status of the agent that the command line names. */
-export async function askStatus(ctx: CommandContext): Promise<AgentStatus> {
+/** The status of the agent that the command line names, or of another node's, as fast as it comes on an open connection. */
+export async function askStatus(ctx: CommandContext, host?: string): Promise<AgentStatus> {
   const { withAgent } = await import('./agent-client.ts');
-  return await withAgent(ctx, 5000, (agent) => agent.status());
+  return await withAgent(host === undefined ? ctx : through(ctx, host), 5000, (agent) => agent.status());
 }
 
 const ASK_MS = 2000;
@@ -109,7 +123,7 @@ function ollamaOnly(words: readonly string[]): Record<string, string> {
 const SPEED_BYTES = 64 * 2 ** 20;
 
 function storeFacts(path: string, reserveBytes: number): StoreFacts {
-  const fact = { path, reserveBytes, freeBytes: null, readBytesPerSecond: null };
+  const fact = { path, reserveBytes, freeBytes: null, readBytesPerSecond: null, foreign: [], unitMayWrite: null };
   try {
     accessSync(join(path, 'blobs'), constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
@@ -119,7 +133,13 @@ function storeFacts(path: string, reserveBytes: number): StoreFacts {
     return { ...fact, problem };
   }
   const { bavail, bsize } = statfsSync(path);
-  return { ...fact, problem: null, freeBytes: bavail * bsize, readBytesPerSecond: readSpeed(join(path, 'blobs')) };
+  return {
+    ...fact,
+    problem: null,
+    freeBytes: bavail * bsize,
+    readBytesPerSecond: readSpeed(join(path, 'blobs')),
+    foreign: foreignIn(path),
+  };
 }
 
 /** Reads the beginning of one large blob. What lies in memory already is as fast as a takeover will find it. */
@@ -140,9 +160,9 @@ function readSpeed(blobs: string): number | null {
   return null;
 }
 
-async function clockFacts(): Promise<Facts['clock']> {
+async function clockFacts(): Promise<boolean | null> {
   const text = await outputOf('timedatectl', ['show', '--property=NTPSynchronized', '--value']);
-  return { synchronized: text === null ? null : text.trim() === 'yes' };
+  return text === null ? null : text.trim() === 'yes';
 }
 
 function daysLeft(file: string): number | null {
@@ -153,9 +173,10 @@ function daysLeft(file: string): number | null {
   }
 }
 
-async function vipFacts({ vip, paths }: Config): Promise<VipFacts | null> {
+async function vipFacts({ vip, paths, cluster }: Config, standby: boolean): Promise<VipFacts | null> {
   if (vip === null || vip.driver === 'none') return null;
   const name = vip.interface;
+  const keepalived = vip.driver === 'keepalived';
   const [tables, ruleset] = await Promise.all([outputOf('nft', ['list', 'tables']), outputOf('nft', ['list', 'ruleset'])]);
   return {
     driver: vip.driver,
@@ -167,6 +188,9 @@ async function vipFacts({ vip, paths }: Config): Promise<VipFacts | null> {
     arpAnnounce: numberIn(`/proc/sys/net/ipv4/conf/${name}/arp_announce`),
     programs: programs(['keepalived', 'nft', 'arping', 'ss']),
     keepalivedProblems: vip.driver === 'keepalived' ? await keepalivedProblems(vip.deadlineScript, paths.run, vip.addresses) : null,
+    addresses: vip.addresses,
+    adverts: cluster.nodes.length > 1 && cluster.nodes.length <= UNICAST_NODES_MAX ? 'unicast' : 'multicast',
+    advertsHeard: keepalived && standby ? await advertsHeard() : null,
     vrrpDropped: vip.driver !== 'keepalived' || ruleset === null ? null : /(vrrp|ip protocol 112|l4proto 112)\b.*\bdrop\b/.test(ruleset),
   };
 }

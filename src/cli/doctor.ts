@@ -28,7 +28,7 @@ export function doctorCommand(ctx: CommandContext): Command {
     )
     .action(async (options: Options) => {
       const config = await ctx.loadConfig();
-      const facts = await collectFacts(config, () => askStatus(ctx));
+      const facts = await collectFacts(config, (host) => askStatus(ctx, host));
       const all = findingsOf(facts, options.compare.map(factsIn));
       const findings = options.only === undefined ? all : all.filter(({ part }) => options.only?.includes(part));
       const code = exitCodeOf(findings);

@@ -131,6 +131,12 @@ export const registry: readonly Entry[] = [
     load: async () => (await import('./doctor.ts')).doctorCommand,
   },
   {
+    name: 'drill',
+    summary: 'a failure test on the real cluster, and a report',
+    scope: 'local',
+    load: async () => (await import('./drill.ts')).drillCommand,
+  },
+  {
     name: 'bench',
     summary: 'load on an Ollama endpoint, and how it answered',
     scope: 'local',

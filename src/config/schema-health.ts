@@ -35,11 +35,22 @@ export const healthSchema = z.strictObject({
       trafficMs: ms(500, 60_000).default(1500).describe("Period of looks at the bytes of users' connections."),
       stallMs: ms(500, 600_000).default(2500).describe('An answer that began and is silent for this long is looked into by a token.'),
       firstTokenMs: ms(1000, 86_400_000).default(300_000).describe('A request without a byte is waiting, not hung, for this long.'),
+      slowFactor: ms(2, 1000)
+        .default(10)
+        .describe('Tokens that take so many times as long as the quickest so far, and over 1 s, are slow.'),
       imageEvery: ms(0, 1000).default(10).describe('Every so many of these tokens a vision model is shown an image; 0 = never.'),
     })
     .prefault({})
     .describe('Do tokens flow?'),
   loadStuckMs: ms(1000, 86_400_000).default(20_000).describe('A load that no process works on for this long is stuck.'),
+  slowLoadMs: ms(1000, 86_400_000).default(30_000).describe('A load that goes on for this long is named; it moves nothing.'),
+  stuckUnloadMs: ms(1000, 86_400_000)
+    .default(30_000)
+    .describe('A model whose time is over, and that nobody uses, must have left memory within this time.'),
+  zombieMs: ms(1000, 86_400_000)
+    .default(30_000)
+    .describe('A runner that is ready, and that /api/ps does not name for this long, is a zombie.'),
+  reloads: ms(2, 256).default(6).describe('So many loads of one model within `crash.windowMs` are a reload thrash.'),
   hostEveryMs: ms(500, 600_000).default(10_000).describe('Period of looks at process, disk and memory.'),
   disk: z
     .strictObject({

@@ -64,11 +64,12 @@ function keepHot(d: Draft, now: Now): void {
       ready: ready && !d.stopping && health.ps !== null && now.mono - health.ps.at < PS_FRESH_MS,
       active: membersOf(d.membership).find((m) => m.node === d.holder.node)?.frame?.view.loaded ?? null,
       own: hotModelsOf(health.loaded),
+      lost: health.lost,
       store: (d.own?.models ?? []).flatMap((m) =>
         m.complete && m.weights !== '' ? [{ name: displayOf(m.path), weights: keyOf(m.weights), sizeBytes: m.sizeBytes }] : [],
       ),
       freeBytes: freeBytes(d),
-      used: now.mono - health.movedAt < USED_MS,
+      used: now.mono - health.usedAt < USED_MS,
     },
     now.mono,
   );

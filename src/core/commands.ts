@@ -1,5 +1,6 @@
 // What operators ask for: switchover (here or forwarded to the holder) and a clean stop. Every refusal names its vetoes.
 import type { Command, PeerMessage } from './io.ts';
+import { desiredOf } from './lease/machine.ts';
 import type { LeaseInput } from './lease/types.ts';
 import { membersOf } from './membership/machine.ts';
 import { answer, type Draft, type PendingCommand } from './state.ts';
@@ -33,6 +34,11 @@ export function takeCommand(d: Draft, id: number, command: Extract<Command, { k:
   }
   if (command.to === holder) {
     answer(d, id, 'refused', `${holder} is active already`, { vetoes: [`${holder} holds epoch ${epoch}`], epoch });
+    return null;
+  }
+  // Also a holder that stood still: what it reads next was said before this order, and may call it done that somebody else had the role since.
+  if (holder === self && (d.lease.phase.tag !== 'active' || !desiredOf(d.lease, now).acting)) {
+    answer(d, id, 'refused', 'no switchover', { vetoes: [`${self} does not act under epoch ${epoch} any more; ask again`], epoch });
     return null;
   }
   const pending: PendingCommand = {
@@ -102,9 +108,9 @@ export function takeSwitchoverReply(d: Draft, from: NodeId, msg: Extract<PeerMes
   answer(d, msg.id, 'refused', pending.forced === true ? 'no failover' : 'no switchover', { vetoes: msg.vetoes, epoch: d.holder.epoch });
 }
 
-/** Ends commands whose outcome is known, or whose time is up. */
+/** Ends commands whose outcome is known, or whose time is up. Not while a stall is unjudged: what is read then was said before the order. */
 export function settleCommands(d: Draft, now: Now): void {
-  if (d.pending.length === 0) return;
+  if (d.pending.length === 0 || d.stalled) return;
   const open: PendingCommand[] = [];
   for (const p of d.pending) {
     const { node, epoch } = d.holder;

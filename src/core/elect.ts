@@ -24,7 +24,8 @@ export function lease(d: Draft, input: LeaseInput, now: Now): void {
       address: d.config.address,
       gossipEpoch: gossipEpoch(members),
       stalled: d.stalled,
-      crowd: members.filter((m) => m.state === 'alive').length + 1,
+      // Who can never claim only wants to know.
+      crowd: d.config.candidate ? members.reduce((n, m) => n + Number(m.state === 'alive'), 1) : Number.POSITIVE_INFINITY,
       heir: d.lease.phase.tag === 'active' ? heirOf(d, now) : null,
     },
     now,

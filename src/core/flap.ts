@@ -16,6 +16,7 @@ const REMEMBERED_MAX = 16;
  * minute begin it, every further one within the memory doubles it.
  */
 export function backoffMsOf(losses: readonly number[], now: Pick<Now, 'mono'>): number {
+  if (losses.length === 0) return 0;
   let until = Number.NEGATIVE_INFINITY;
   let level = 0;
   let last = Number.NEGATIVE_INFINITY;

@@ -13,11 +13,13 @@ type RosterOrder = Extract<LeaseInput, { k: 'roster' }>;
 // The record's meta is bounded: this many names of the greatest length fit.
 const ROSTER_MAX = 128;
 
-/** The order to take a candidate in, if this node holds the lease and one is waiting. */
+/** The order to say the roster anew, if this node holds the lease: a candidate is waiting, or another roster is about. */
 export function admitCandidate(d: Draft): RosterOrder | null {
   const phase = d.lease.phase;
   if (phase.tag !== 'active' || phase.lapsed || phase.failsafeOn || phase.changing !== null || phase.roster.length >= ROSTER_MAX)
     return null;
+  // A claim that failed has left another roster on some server, and whoever read it goes by it: what holds is said again, under a higher version.
+  if (d.lease.roster !== null && d.lease.roster.epoch !== phase.epoch) return { k: 'roster', nodes: phase.roster };
   const wanting = membersOf(d.membership).find((m) => {
     if (m.state !== 'alive' || m.frame === null || m.frame.leaving || !m.frame.view.candidate) return false;
     return !phase.roster.includes(m.node) && d.removed.get(m.node) !== m.boot;

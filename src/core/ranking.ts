@@ -2,8 +2,11 @@
 import type { Member, NodeView } from './membership/types.ts';
 import type { NodeId } from './types.ts';
 
+/** What the order of heirs looks at. */
+export type HeirView = Pick<NodeView, 'candidate' | 'vetoes' | 'youngMs' | 'unfit' | 'backoffMs' | 'hot' | 'priority' | 'load'>;
+
 /** One node in the order of heirs. */
-export type Candidate = { readonly node: NodeId; readonly view: NodeView };
+export type Candidate = { readonly node: NodeId; readonly view: HeirView };
 
 /** Facts about this node from which its vetoes follow. */
 export type Fitness = {
@@ -61,10 +64,10 @@ function compareHeirs(a: Candidate, b: Candidate): number {
 
 /** The living candidates other than the holder, best first. `self` is part of it while this node is a candidate. */
 export function heirs(self: Candidate, members: readonly Member[], holder: NodeId | ''): Candidate[] {
-  const others = members
-    .filter((m) => m.state === 'alive' && m.frame !== null && !m.frame.leaving)
-    .flatMap((m) => (m.frame === null ? [] : [{ node: m.node, view: m.frame.view }]));
-  return [self, ...others].filter((c) => c.view.candidate && c.node !== holder).sort(compareHeirs);
+  const all: Candidate[] = [self];
+  for (const { node, state, frame } of members)
+    if (state === 'alive' && frame !== null && !frame.leaving) all.push({ node, view: frame.view });
+  return all.filter((c) => c.view.candidate && c.node !== holder).sort(compareHeirs);
 }
 
 /** How many of the living candidates other than the holder come before `self` in the order of heirs, and how many there are without it. */

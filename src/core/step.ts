@@ -59,8 +59,14 @@ export function step(state: CoreState, input: Input, now: Now): Turn<CoreState> 
 }
 
 function turnOf(s: CoreState, effects: Draft['effects']): Turn<CoreState> {
-  const reason = [s.leaseReason, s.stuck, s.draining].filter((part) => part !== '').join('; ');
+  const quiet = s.stuck === '' && s.draining === '';
+  const reason = quiet ? s.leaseReason : [s.leaseReason, s.stuck, s.draining].filter((part) => part !== '').join('; ');
   return { state: s, effects, desired: desiredState(s), wakeAt: wakeOf(s), reason };
+}
+
+/** Longest time without a turn, ms. An actor looks at its deadline more often; anybody else only at the time of day and at stalls of the process. */
+export function guardTickMs(desired: Desired | null): number {
+  return desired?.vip.on === true || desired?.lease.acting === true ? 50 : 100;
 }
 
 function wakeOf(s: CoreState): number {

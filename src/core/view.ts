@@ -5,7 +5,7 @@ import { holderGone, holderSeen, rosterNow, youngMsOf } from './lease/view.ts';
 import { isLeaving, lhmOf, membersOf } from './membership/machine.ts';
 import { PROTOCOL } from './membership/protocol.ts';
 import type { Frame, LeaseView, Member, MembershipEffect, NodeView } from './membership/types.ts';
-import { bestHeir, type Candidate, type Fitness, fitterHeir, heirs, placeOf, vetoesOf } from './ranking.ts';
+import { bestHeir, type Candidate, type Fitness, fitterHeir, type HeirView, heirs, placeOf, vetoesOf } from './ranking.ts';
 import { hashOf } from './settings/record.ts';
 import type { CoreState } from './state.ts';
 import { maintenanceOf, maintenanceText, pausedText } from './steer.ts';
@@ -73,11 +73,12 @@ export function ownView(s: CoreState, now: Now): NodeView {
   const own = s.own?.models ?? [];
   const complete = own.filter((m) => m.complete).length;
   const active = s.leaseDesired.acting;
+  const heir = heirView(s, now);
   return {
-    candidate: s.config.candidate && !s.left,
+    candidate: heir.candidate,
     nofailover: s.config.nofailover,
     draining: s.stopping || maintenanceOf(s, s.config.self.node) !== undefined,
-    priority: s.config.priority,
+    priority: heir.priority,
     ollama: s.verdict.ollama,
     ollamaReason: s.verdict.reason.slice(0, 200),
     ollamaVersion: s.verdict.version,
@@ -85,12 +86,12 @@ export function ownView(s: CoreState, now: Now): NodeView {
     modelsComplete: active || s.plan === null ? complete : s.plan.modelsComplete,
     modelsTotal: active || s.plan === null ? own.length : s.plan.modelsTotal,
     bytesBehind: active ? 0 : (s.plan?.bytesBehind ?? 0),
-    hot: s.hot.report.hot,
+    hot: heir.hot,
     hotWanted: s.hot.report.wanted,
     loaded: hotModelsOf(s.health?.loaded ?? []).slice(0, LOADED_MAX),
     ollamaKind: s.verdict.kind,
-    unfit: s.verdict.unfit,
-    load: s.load.load,
+    unfit: heir.unfit,
+    load: heir.load,
     loopLagMs: s.load.loopLagMs,
     lhm: lhmOf(s.membership),
     fence: s.fence,
@@ -99,11 +100,9 @@ export function ownView(s: CoreState, now: Now): NodeView {
     wireMacs: s.wire?.macs.slice(0, WIRE_MACS_MAX) ?? [],
     wireAgeMs: ageMs(s.wire?.at ?? now.mono, now.mono),
     deletionAlert: s.deletions.alert !== null,
-    youngMs: youngMsOf(s.lease, now),
-    backoffMs: backoffMsOf(s.losses.get(s.config.self.node) ?? [], now),
-    vetoes: ownVetoes(s)
-      .slice(0, 8)
-      .map((v) => v.slice(0, 200)),
+    youngMs: heir.youngMs,
+    backoffMs: heir.backoffMs,
+    vetoes: heir.vetoes.slice(0, 8).map((v) => v.slice(0, 200)),
     version: s.config.version,
   };
 }
@@ -113,9 +112,23 @@ export function ageMs(at: number, mono: number): number {
   return Number.isFinite(at) ? Math.max(0, Math.round(mono - at)) : 0;
 }
 
+/** The part of the own view that the order of heirs looks at: asked for at every step of the lease, the whole is made for heartbeats only. */
+function heirView(s: CoreState, now: Now): HeirView {
+  return {
+    candidate: s.config.candidate && !s.left,
+    priority: s.config.priority,
+    hot: s.hot.report.hot,
+    unfit: s.verdict.unfit,
+    load: s.load.load,
+    youngMs: youngMsOf(s.lease, now),
+    backoffMs: backoffMsOf(s.losses.get(s.config.self.node) ?? [], now),
+    vetoes: ownVetoes(s),
+  };
+}
+
 /** This node as a candidate. */
 export function selfCandidate(s: CoreState, now: Now): Candidate {
-  return { node: s.config.self.node, view: ownView(s, now) };
+  return { node: s.config.self.node, view: heirView(s, now) };
 }
 
 /** The best other node that may take over now; null = nobody is better than staying. */

@@ -3,8 +3,9 @@
 import { isFailure, withLoss } from './flap.ts';
 import { holderSeen } from './lease/view.ts';
 import { membersOf } from './membership/machine.ts';
+import type { LeaseView } from './membership/types.ts';
 import { type CoreState, type Draft, type Holder, log } from './state.ts';
-import type { Now } from './types.ts';
+import type { NodeId, Now } from './types.ts';
 
 /** Takes newer evidence of the holder into account. Older epochs never replace newer ones. */
 export function noticeHolder(d: Draft, now: Now): void {
@@ -15,6 +16,7 @@ export function noticeHolder(d: Draft, now: Now): void {
     const f = m.frame;
     // Only the holder itself is believed about the how; what others repeat of it is not needed.
     if (f !== null && f.role === 'active' && f.lease.holder === m.node && f.lease.epoch >= next.epoch && m.node !== self) {
+      if (saysNothingNew(next, f.lease)) continue;
       next = {
         node: m.node,
         epoch: f.lease.epoch,
@@ -30,13 +32,24 @@ export function noticeHolder(d: Draft, now: Now): void {
   if (seen !== null && !seen.released && seen.epoch > next.epoch && seen.node !== self) {
     next = { node: seen.node, epoch: seen.epoch, cause: '', from: before.node, by: '', phasesMs: {}, since: 0 };
   }
-  if (d.lease.phase.tag === 'active' && d.lease.phase.epoch >= next.epoch) next = { ...before, node: self, epoch: d.lease.phase.epoch };
+  if (d.lease.phase.tag === 'active' && d.lease.phase.epoch >= next.epoch)
+    next = isHolder(before, self, d.lease.phase.epoch) ? before : { ...before, node: self, epoch: d.lease.phase.epoch };
   else if (seen?.released === true && seen.epoch >= next.epoch) next = { ...next, node: '', epoch: seen.epoch };
   else if (seen === null && d.lease.phase.tag !== 'active' && next.node === self) next = { ...next, node: '' };
-  d.holder = { ...next, since: next.epoch === before.epoch ? before.since : now.mono };
+  // Most turns bring nothing new: then nothing is copied.
+  if (next !== before) d.holder = { ...next, since: next.epoch === before.epoch ? before.since : now.mono };
   // Who answered for the address before says nothing of who does now.
   if (next.node !== before.node && d.wire !== null) d.wire = { ...d.wire, macs: [] };
   record(d, before, now);
+}
+
+function isHolder(known: Holder, node: NodeId, epoch: number): boolean {
+  return known.node === node && known.epoch === epoch;
+}
+
+function saysNothingNew(known: Holder, said: LeaseView): boolean {
+  const { holder, epoch, cause, from, by, phasesMs } = said;
+  return isHolder(known, holder, epoch) && known.cause === cause && known.from === from && known.by === by && known.phasesMs === phasesMs;
 }
 
 // A line is due when the cause is known: at once for the own claim, with the holder's first frame for another's.

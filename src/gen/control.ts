@@ -76,6 +76,8 @@ export interface StatusReply {
   readonly health: readonly HealthLevel[];
   /** What of the hot set is not in memory on the asked node, and why. */
   readonly hotMissing: readonly string[];
+  /** Wall clock of the asked node when it answered, ms since 1970; 0: an older agent. */
+  readonly wallMs: bigint;
 }
 
 export interface KeepalivedView {
@@ -521,6 +523,7 @@ function createBaseStatusReply(): StatusReply {
     loopLateP99Ms: 0,
     health: [],
     hotMissing: [],
+    wallMs: 0n,
   };
 }
 
@@ -645,6 +648,12 @@ export const StatusReply: MessageFns<StatusReply> = {
     }
     for (const v of message.hotMissing) {
       writer.uint32(266).string(v!);
+    }
+    if (message.wallMs !== 0n) {
+      if (BigInt.asUintN(64, message.wallMs) !== message.wallMs) {
+        throw new globalThis.Error("value provided for field message.wallMs of type uint64 too large");
+      }
+      writer.uint32(272).uint64(message.wallMs);
     }
     return writer;
   },
@@ -924,6 +933,14 @@ export const StatusReply: MessageFns<StatusReply> = {
             }
 
             message.hotMissing.push(reader.string());
+            continue;
+          }
+          case 34: {
+            if (tag !== 272) {
+              break;
+            }
+
+            message.wallMs = reader.uint64() as bigint;
             continue;
           }
         }

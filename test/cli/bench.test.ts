@@ -1,4 +1,9 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { plotSvg } from '../../src/cli/bench-plot.ts';
+import { figuresOf } from '../../src/cli/bench-report.ts';
 import { scene } from '../fake-ollama/scene.ts';
 import { agentctl } from './run.ts';
 
@@ -51,4 +56,36 @@ test('a wrong number is a usage error', async () => {
   const { code, err } = await agentctl(['bench', '--model', 'one', '--threads', '0']);
   expect(code).toBe(64);
   expect(err).toContain('write a whole number from 1 to 1000');
+});
+
+test('--plot draws one dot for each answer, a mark for each error, and the percentiles', async () => {
+  await using s = await scene();
+  s.model('one');
+  const directory = mkdtempSync(join(tmpdir(), 'bench-'));
+  const file = join(directory, 'plot.svg');
+  const { code } = await agentctl(['bench', s.fake.url, '--model', 'one', '--threads', '2', '--requests', '6', '--plot', file]);
+  const svg = readFileSync(file, 'utf8');
+  rmSync(directory, { recursive: true });
+  expect(code).toBe(0);
+  expect(svg.match(/<circle /g)).toHaveLength(12);
+  expect(svg).not.toContain('class="error"');
+  for (const name of ['p50', 'p90', 'p95', 'p99']) expect(svg).toMatch(new RegExp(`>${name} \\d+ ms<`));
+});
+
+test('a plot of many answers stays small, keeps every error, and escapes its title', () => {
+  const samples = Array.from({ length: 60_000 }, (_, i) => ({ atMs: i, ms: i % 1000 === 7 ? null : 20 }));
+  const latencyMs = samples.flatMap(({ ms }) => (ms === null ? [] : [ms]));
+  const seen = { latencyMs, firstMs: latencyMs, errors: new Map([['x', 60]]), tokens: 1, wallMs: 60_000, samples };
+  const svg = plotSvg(samples, figuresOf(seen), 'a <b> & c');
+  expect(svg.match(/<circle /g)?.length).toBeLessThanOrEqual(5000);
+  expect(svg.match(/class="error"/g)).toHaveLength(60);
+  expect(svg).toContain('each 12th answer is drawn');
+  expect(svg).toContain('<title>a &lt;b&gt; &amp; c</title>');
+  expect(svg.length).toBeLessThan(600_000);
+});
+
+test('a plot that cannot be written is said before the load begins', async () => {
+  const { code, err } = await agentctl(['bench', 'http://127.0.0.1:9', '--model', 'one', '--plot', '/nonexistent/plot.svg']);
+  expect(code).toBe(64);
+  expect(err).toContain('/nonexistent/plot.svg cannot be written: ENOENT');
 });

@@ -9,7 +9,15 @@ import { agentctl } from './run.ts';
 
 const env = { OLLAMA_KEEP_ALIVE: '-1', OLLAMA_NOPRUNE: '1', OLLAMA_MAX_LOADED_MODELS: '3', OLLAMA_NUM_PARALLEL: '2' };
 const ollama: OllamaFacts = { url: 'http://127.0.0.1:11434', version: '0.32.0', env, listens: ['*'] };
-const store = { path: '/models', problem: null, freeBytes: 9e11, reserveBytes: 2 ** 30, readBytesPerSecond: 2e9 };
+const store = {
+  path: '/models',
+  problem: null,
+  freeBytes: 9e11,
+  reserveBytes: 2 ** 30,
+  readBytesPerSecond: 2e9,
+  foreign: [],
+  unitMayWrite: true,
+};
 const vip: VipFacts = {
   driver: 'keepalived',
   interface: 'eth0',
@@ -21,6 +29,9 @@ const vip: VipFacts = {
   programs: { keepalived: true, nft: true, arping: true, ss: true },
   keepalivedProblems: [],
   vrrpDropped: false,
+  addresses: ['10.77.0.100/24'],
+  adverts: 'unicast',
+  advertsHeard: 100,
 };
 const agent = {
   commandTimeoutMs: 150,
@@ -30,13 +41,14 @@ const agent = {
     { node: 'gpu1', agent: '1.0', ollama: '0.32.0' },
     { node: 'box', agent: '1.0', ollama: '' },
   ],
+  wire: { holder: 'gpu2', owner: 'gpu2', two: false },
 };
 const well: Facts = {
   node: 'gpu1',
   ollama,
-  kernel: { somaxconn: 4096, overcommitMemory: 0, transparentHugepages: 'madvise' },
+  kernel: { somaxconn: 4096, overcommitMemory: 0, transparentHugepages: 'madvise', nonlocalBind: 0 },
   store,
-  clock: { synchronized: true },
+  clock: { synchronized: true, others: [{ node: 'gpu2', aheadMs: 900, unsureMs: 40 }] },
   pki: [{ file: '/pki/node.crt', what: 'cert', daysLeft: 800 }],
   redis: [
     { server: 'gpu1', up: true, p99Ms: 2 },
@@ -45,6 +57,7 @@ const well: Facts = {
   ],
   agent,
   vip,
+  nginx: { file: '/etc/nginx/ollama-ha/upstream.conf', problem: '' },
 };
 
 const bad = (facts: Facts, others: readonly Facts[] = []) => findingsOf(facts, others).filter(({ level }) => level !== 'ok');
@@ -58,7 +71,7 @@ const one = (level: Finding['level'], part: Part, what: string, change: string) 
 test('a node that is set up well has one good word for each part and nothing else', () => {
   const findings = findingsOf(well, []);
   expect(findings.map(({ part, level }) => `${part} ${level}`)).toEqual(
-    ['ollama', 'kernel', 'store', 'clock', 'pki', 'redis', 'agent', 'vip'].map((part) => `${part} ok`),
+    ['ollama', 'kernel', 'store', 'clock', 'pki', 'redis', 'agent', 'vip', 'nginx'].map((part) => `${part} ok`),
   );
   expect(exitCodeOf(findings)).toBe(0);
 });
@@ -68,7 +81,54 @@ const without = (name: string): Facts => withOllama({ env: Object.fromEntries(Ob
 const withVip = (change: Partial<VipFacts>): Facts => ({ ...well, vip: { ...vip, ...change } });
 const certificate = (daysLeft: number | null): Facts => ({ ...well, pki: [{ file: '/pki/node.crt', what: 'cert', daysLeft }] });
 
+const skewed = (aheadMs: number, unsureMs = 40): Facts => ({
+  ...well,
+  clock: { synchronized: true, others: [{ node: 'gpu2', aheadMs, unsureMs }] },
+});
+const boundTo = (host: string, nonlocalBind: number): Facts => ({
+  ...withOllama({ env: { ...env, OLLAMA_HOST: host } }),
+  kernel: { ...well.kernel, nonlocalBind },
+});
+const onWire = (owner: string, two = false): Facts => ({ ...well, agent: { ...agent, wire: { holder: 'gpu2', owner, two } } });
+
 const cases: readonly (readonly [string, Facts, ReturnType<typeof one>])[] = [
+  ['a clock that is ahead', skewed(1500), one('warning', 'clock', 'the clock of gpu2 is 1500 ms ahead of', 'chrony')],
+  ['a clock far behind', skewed(-90_000), one('critical', 'clock', 'the clock of gpu2 is 90000 ms behind', 'chrony')],
+  [
+    'Ollama binds the address itself',
+    boundTo('10.77.0.100:11434', 0),
+    one('critical', 'vip', 'binds the virtual address', 'ip_nonlocal_bind=1'),
+  ],
+  ['Ollama listens elsewhere', withOllama({ listens: ['10.77.0.1'] }), one('critical', 'vip', '10.77.0.1 only', 'OLLAMA_HOST=0.0.0.0')],
+  ['ARP in the name of another address', withVip({ arpIgnore: 1 }), one('warning', 'vip', 'another address', 'arp_announce=2')],
+  ['no advert arrives', withVip({ advertsHeard: 0 }), one('critical', 'vip', '(unicast) of the active node', 'protocol 112')],
+  ['no multicast advert arrives', withVip({ advertsHeard: 0, adverts: 'multicast' }), one('critical', 'vip', '(multicast)', '224.0.0.18')],
+  ['two machines at the address', onWire('gpu1', true), one('critical', 'vip', 'two machines', 'split brain')],
+  [
+    'another node at the address',
+    onWire('gpu1'),
+    one('critical', 'vip', 'gpu1 answers ARP requests for the address, and gpu2', 'agentctl status'),
+  ],
+  [
+    'files of another user',
+    { ...well, store: { ...store, foreign: ['/models/blobs/sha256-1'] } },
+    one('warning', 'store', '/models/blobs/sha256-1', 'chown -R --reference=/models'),
+  ],
+  [
+    'a unit that may not write',
+    { ...well, store: { ...store, unitMayWrite: false } },
+    one('critical', 'store', 'may not write', 'ReadWritePaths=/models'),
+  ],
+  [
+    'nginx refuses its files',
+    { ...well, nginx: { file: '/u.conf', problem: '[emerg] unknown directive' } },
+    one('critical', 'nginx', '[emerg] unknown directive', 'nginx -t'),
+  ],
+  [
+    'nginx may not be asked',
+    { ...well, nginx: { file: '/u.conf', problem: null } },
+    one('unknown', 'nginx', 'could not be run', 'as root'),
+  ],
   ['Ollama is down', withOllama({ version: null }), one('critical', 'ollama', 'does not answer', 'systemctl restart ollama')],
   [
     'Ollama listens on the loopback only',
@@ -94,7 +154,11 @@ const cases: readonly (readonly [string, Facts, ReturnType<typeof one>])[] = [
   ['a full disk', { ...well, store: { ...store, freeBytes: 5e8 } }, one('critical', 'store', 'nothing is copied', 'ollama rm')],
   ['a nearly full disk', { ...well, store: { ...store, freeBytes: 1.5e9 } }, one('warning', 'store', 'may not fit', 'df -h')],
   ['a slow disk', { ...well, store: { ...store, readBytesPerSecond: 4e7 } }, one('warning', 'store', '40 MB/s', 'faster disk')],
-  ['a clock that runs free', { ...well, clock: { synchronized: false } }, one('warning', 'clock', 'not synchronized', 'chrony')],
+  [
+    'a clock that runs free',
+    { ...well, clock: { synchronized: false, others: [] } },
+    one('warning', 'clock', 'not synchronized', 'chrony'),
+  ],
   ['a certificate that ends soon', certificate(29), one('warning', 'pki', '29 days', 'pki issue --renew')],
   ['a certificate that has ended', certificate(-2), one('critical', 'pki', 'expired 2 days ago', 'pki issue')],
   ['no certificate', certificate(null), one('critical', 'pki', 'no certificate', 'pki issue')],
@@ -188,4 +252,11 @@ describe('agentctl doctor', () => {
     expect(await doctor('--compare', file)).toMatchObject({ code: 1, err: expect.stringContaining('agentctl doctor --json > FILE') });
     expect(await doctor('--only', 'nonsense')).toMatchObject({ code: 64 });
   });
+});
+
+test('what was measured too loosely is no skew, and a bound address with nonlocal_bind no fault', () => {
+  expect(bad(skewed(1500, 600))).toEqual([]);
+  expect(bad(boundTo('10.77.0.100', 1))).toEqual([]);
+  expect(bad(onWire(''))).toEqual([]);
+  expect(bad(withVip({ advertsHeard: null }))).toEqual([]);
 });

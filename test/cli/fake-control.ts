@@ -212,6 +212,7 @@ export function statusReply(more: Partial<StatusReply> = {}): StatusReply {
     roster: ['gpu1', 'gpu2', 'gpu3'],
     rosterVersion: 4n,
     settingsVersion: 0n,
+    wallMs: BigInt(Date.now()),
     ...more,
   };
 }

@@ -3,13 +3,15 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Command } from 'commander';
 import { afterAll, describe, expect, test } from 'vitest';
+import { wholeProgram } from '../../src/cli/main.ts';
 import { registry } from '../../src/cli/registry.ts';
 import { agentctl } from './run.ts';
 
 const docs = new URL('../../docs/', import.meta.url);
 const text = (page: string) => readFileSync(new URL(page, docs), 'utf8');
-const pages = ['installation.md', 'security.md', 'runbooks.md', 'quickstart.md', 'quickstart.zh.md', '../README.zh.md', 'ui.md'];
+const pages = [...readdirSync(docs).filter((name) => name.endsWith('.md')), '../README.md', '../README.zh.md'];
 const words = (line: string) => line.trim().split(/\s+(?![^(]*\))/);
 
 /** Lines of code blocks, and what stands in backquotes. */
@@ -23,10 +25,44 @@ function linesOf(page: string): readonly string[] {
   return [...blocks, ...inline].map((line) => line.replaceAll(/\\\n\s*/g, '').replace(/\s+(#|>).*$/, ''));
 }
 
-describe.each(pages)('%s', (page) => {
+/** `agentctl pki` in a sentence: the name of a command, whose subcommands or required options the sentence leaves out. */
+const isName = (line: string) =>
+  words(line)
+    .slice(1)
+    .every((word) => !word.startsWith('-')) && words(line).length <= 3;
+
+/** With brackets, bars or dots it is a form, not a line that somebody types as it stands. */
+const isForm = (line: string) => /[[\]|\\…]|\.\.\./.test(line);
+
+/** The line's words, as commander takes them, without doing anything. */
+async function parsed(line: string): Promise<string> {
+  const silent = { out: () => undefined, err: () => undefined, env: {}, isTty: false, columns: 100 };
+  const program = await wholeProgram(silent);
+  const still = (command: Command): void => {
+    command.exitOverride().configureOutput({ writeErr: () => undefined, writeOut: () => undefined });
+    if (command.commands.length === 0 || command.name() === 'fence') command.action(() => undefined);
+    for (const inner of command.commands) still(inner);
+  };
+  still(program);
+  return await program.parseAsync(words(line).slice(1), { from: 'user' }).then(
+    () => '',
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  );
+}
+
+// These stand for values: N, S, D, TIME and BYTES in texts that name an option.
+const placeholder = /\s(N|S|D|TIME|BYTES|PART|SHELL|LEVEL)\b/;
+
+describe.each(pages.filter((page) => linesOf(page).length > 0))('%s', (page) => {
   test.each(linesOf(page))('%s', async (line) => {
+    if (!isForm(line) && !placeholder.test(line) && !isName(line)) {
+      const problem = await parsed(line);
+      // A sentence may leave out what is required besides; a line of a block may not.
+      if (problem === '' || !/^error: required option/.test(problem) || text(page).includes(`    ${line}\n`))
+        return expect(problem).toBe('');
+    }
     const [, name = '', second = '', ...rest] = words(line);
-    expect(registry.map((entry) => entry.name)).toContain(name);
+    expect([...registry.map((entry) => entry.name), 'completion']).toContain(name);
     const nested = await agentctl([name, second, '--help']);
     const isCommand = /^[a-z-]+$/.test(second) && nested.code === 0 && nested.out.startsWith(`Usage: agentctl ${name} ${second}`);
     const help = isCommand ? nested.out : (await agentctl([name, '--help'])).out;
@@ -93,7 +129,10 @@ test('the Chinese README has no command that the English one has not', () => {
 
 test('every make line names a target and variables that exist', () => {
   const known = text('../Makefile');
-  const lines = ['quickstart.md', 'quickstart.zh.md', 'comparison.md', '../README.zh.md'].flatMap((page) =>
+  // The simulator's programs take more from the environment than the help of make has room for.
+  const simulator = text('../test/sim/main.ts');
+  const inHelp = (name: string) => (known.includes(`[${name}=`) || simulator.includes(`env.${name}`) ? name : '');
+  const lines = pages.flatMap((page) =>
     [...text(page).matchAll(/^ {4}make ([a-z-]+)([^#\n]*)/gm)].map(([, target = '', rest = '']) => ({ page, target, rest })),
   );
   expect(lines.length).toBeGreaterThan(10);
@@ -102,8 +141,23 @@ test('every make line names a target and variables that exist', () => {
     const isBench = target.startsWith('bench-') && existsSync(program);
     const about = isBench ? readFileSync(program, 'utf8') : (new RegExp(`^${target}: .*$`, 'm').exec(known)?.[0] ?? '');
     expect(about, `${page}: make ${target}`).not.toBe('');
-    for (const [, name = ''] of rest.matchAll(/([A-Z_]+)=/g)) expect(about, `${page}: ${name}`).toContain(name);
+    for (const [, name = ''] of rest.matchAll(/([A-Z_]+)=/g)) expect(about + inHelp(name), `${page}: ${name}`).toContain(name);
   }
+});
+
+// Programs of the system that pages tell an operator to type; no test can run them on this machine as they stand.
+const others = ['apt-get', 'arping', 'chmod', 'chown', 'grpcurl', 'haproxy', 'install', 'ip', 'scp', 'ssh', 'systemctl'];
+
+// First words of what `agentctl status` prints, in transcripts.
+const printed = ['cluster', 'vip', 'keepalived', 'redis', 'asked'];
+
+test('every other line of the pages begins with a program that is known here', () => {
+  const found = pages.flatMap((page) =>
+    [...text(page).matchAll(/^ {4}([a-z][a-z-]*) [^\n]*$/gm)]
+      .filter(([line, first = '']) => /^ {4}[a-z-]+ [-a-z0-9./]/.test(line) && !['agentctl', 'make', ...others, ...printed].includes(first))
+      .map(([line]) => `${page}: ${line.trim()}`),
+  );
+  expect(found).toEqual([]);
 });
 
 test('the index of the documentation names every page', () => {

@@ -1,6 +1,9 @@
 // agentctl as a real process: exit codes, pipes that close early, and what a shell completes.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
 import { type FakeControl, startFakeControl } from './fake-control.ts';
@@ -15,9 +18,9 @@ afterEach(() => {
 
 type Ended = { readonly code: number; readonly out: string; readonly err: string };
 
-async function run(file: string, args: readonly string[], input = ''): Promise<Ended> {
+async function run(file: string, args: readonly string[], input = '', env = process.env): Promise<Ended> {
   return await new Promise((resolve) => {
-    const child = execFile(file, [...args], { timeout: 15_000 }, (error, out, err) => {
+    const child = execFile(file, [...args], { timeout: 15_000, env }, (error, out, err) => {
       resolve({ code: error === null ? 0 : Number(error.code ?? -1), out, err });
     });
     child.stdin?.end(input);
@@ -43,12 +46,44 @@ test('a reader that leaves early is no error', async () => {
   expect([code, err]).toEqual([0, '']);
 });
 
-test.each(['bash', 'zsh', 'fish'])('completion prints a script for %s that calls agentctl back', async (shell) => {
-  const ran = await agentctl('completion', shell);
-  expect(ran).toMatchObject({ code: 0, err: '' });
-  expect(ran.out).toContain('agentctl complete --');
-  if (shell === 'bash') expect(await run('bash', ['-n'], ran.out)).toMatchObject({ code: 0, err: '' });
-});
+/** What a shell does at TAB, in a real one with its own completion system; it says what it made of the word. */
+const atTab: Readonly<Record<string, (dir: string) => readonly string[]>> = {
+  bash: (dir) => [
+    '--norc',
+    '-c',
+    `source ${dir}/script; COMP_WORDS=(agentctl sta); COMP_CWORD=1; COMP_LINE='agentctl sta'; COMP_POINT=12; COMP_TYPE=9; $(complete -p agentctl | sed 's/.*-F \\([^ ]*\\).*/\\1/') agentctl sta agentctl; echo "agentctl \${COMPREPLY[*]}"`,
+  ],
+  zsh: (dir) => ['-f', `${dir}/tab.zsh`],
+  fish: (dir) => ['--no-config', '-c', `source ${dir}/script; complete -C 'agentctl sta' | string replace -r '^' 'agentctl '`],
+};
+
+/** A terminal inside a terminal: zsh completes only where somebody types. */
+const typed = (dir: string) => `zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z "PROMPT=; autoload -Uz compinit; compinit -D -u; source ${dir}/script; print DO''NE"
+zpty -r z out '*DONE*'
+zpty -w -n z $'agentctl sta\\t'
+zpty -r z out '*agentctl status*'
+print -r -- "$out"
+zpty -d z
+`;
+
+test.each(['bash', 'zsh', 'fish'])(
+  '%s completes a command at TAB by the script it is given',
+  async (shell) => {
+    const ran = await agentctl('completion', shell);
+    expect(ran).toMatchObject({ code: 0, err: '' });
+    const dir = mkdtempSync(join(tmpdir(), 'completion-'));
+    writeFileSync(join(dir, 'agentctl'), `#!/bin/sh\nexec ${process.execPath} ${program} "$@"\n`, { mode: 0o755 });
+    writeFileSync(join(dir, 'script'), ran.out);
+    writeFileSync(join(dir, 'tab.zsh'), typed(dir));
+    const env = { ...process.env, PATH: `${dir}:${process.env.PATH}`, TERM: 'dumb' };
+    const said = await run(shell, atTab[shell]?.(dir) ?? [], '', env);
+    rmSync(dir, { recursive: true });
+    expect(said.out, said.err).toContain('agentctl status');
+  },
+  20_000,
+);
 
 test('a shell nobody knows is a usage error', async () => {
   expect((await agentctl('completion', 'tcsh')).code).toBe(64);

@@ -27,3 +27,17 @@ export const maintain = (node: string, on: boolean, drainMs: number | null = nul
 
 /** The sentence of a node's newest turn. */
 export const reasonOf = (cluster: Cluster, node: string) => cluster.get(node).turn.reason;
+
+/** What a node would say next if it were active under this epoch. */
+export function activeFrame(cluster: Cluster, node: string, epoch: number) {
+  const frame = cluster
+    .get(node)
+    .effects.flatMap((e) => (e.k === 'send' && e.msg.k === 'frame' ? [e.msg.frame] : []))
+    .at(-1);
+  if (frame === undefined) throw new Error(`${node} has said nothing yet`);
+  const { lease, seq } = frame;
+  return {
+    k: 'frame',
+    frame: { ...frame, seq: seq + 1, role: 'active', lease: { ...lease, epoch, holder: node, cause: 'expired' } },
+  } as const;
+}

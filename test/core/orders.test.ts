@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { NO_SETTINGS } from '../../src/core/settings/types.ts';
-import { abc, aFirst, maintain, pause, reasonOf, settled } from './orders-kit.ts';
+import { abc, activeFrame, aFirst, maintain, pause, reasonOf, settled } from './orders-kit.ts';
 
 describe('pause', () => {
   it('reaches every node, keeps the holder, and lets nobody take over until it ends', () => {
@@ -148,5 +148,19 @@ describe('drain', () => {
     cluster.run(cluster.now() + 1000);
     expect(cluster.active()).toEqual(['b']);
     expect(cluster.answer(id)).toMatchObject({ outcome: 'incomplete', text: expect.stringContaining('the deadline passed') });
+  });
+});
+
+describe('a switchover', () => {
+  it('is not called done by what a node reads after it stood still: that was said before the order', () => {
+    const cluster = settled();
+    const { epoch } = cluster.get('a').turn.desired.lease;
+    cluster.put('a', { k: 'stalling' });
+    const id = cluster.order('a', { k: 'switchover', to: 'b', by: 'ann', dryRun: false });
+    cluster.put('a', { k: 'peer', from: 'b', msg: activeFrame(cluster, 'b', epoch + 1) });
+    expect(cluster.answer(id)).toBeUndefined();
+    cluster.put('a', { k: 'peer', from: 'c', msg: activeFrame(cluster, 'c', epoch + 2) });
+    cluster.put('a', { k: 'stall', lateMs: 2000 });
+    expect(cluster.answer(id)).toMatchObject({ outcome: 'incomplete', text: 'c took over instead of b' });
   });
 });

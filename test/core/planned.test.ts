@@ -2,6 +2,16 @@ import { describe, expect, it } from 'vitest';
 import { abc, aFirst, type Cluster, maintain, pause, settled } from './orders-kit.ts';
 
 describe('a planned switchover', () => {
+  it('is refused by a holder that does not act any more, and does not take the place of the order before', () => {
+    const cluster = settled();
+    const first = cluster.order('a', { k: 'switchover', to: 'b', by: 'ann', dryRun: false });
+    const second = cluster.order('a', { k: 'switchover', to: 'c', by: 'bob', dryRun: false });
+    expect(cluster.answer(second)).toMatchObject({ outcome: 'refused', vetoes: [expect.stringContaining('a does not act under epoch')] });
+    cluster.run(cluster.now() + 3000);
+    expect(cluster.answer(first)).toMatchObject({ outcome: 'done', text: 'b is active' });
+    expect(cluster.history('b').at(-1)).toMatchObject({ to: 'b', by: 'ann' });
+  });
+
   const at = (cluster: Cluster, inMs: number, to = 'b') => ({ k: 'schedule', to, atMs: cluster.wall() + inMs, by: 'ann' }) as const;
 
   it('happens at its time, at whoever is the holder then, once', () => {

@@ -37,6 +37,20 @@ describe('the roster', () => {
     expect(cluster.meta().roster).toEqual(abc);
   });
 
+  it('is said again above what a failed claim left behind, so that nobody stays out by it', () => {
+    const cluster = settled();
+    const seen = cluster.get('c').state.lease.servers[0];
+    if (seen == null) throw new Error('c has seen no record');
+    const { epoch } = cluster.get('a').turn.desired.lease;
+    const meta = JSON.stringify({ ...cluster.meta(), roster: ['a', 'b'], rosterVersion: cluster.meta().rosterVersion + 1 });
+    const snap = { ...seen.snap, o: 'b#1000', e: String(epoch + 1), n: 'b#1000:99', rel: '1', meta };
+    for (const node of ['a', 'c']) cluster.put(node, { k: 'reply', server: 0, op: -1, code: 'ok', snap });
+    expect(cluster.get('c').state.lease.roster?.nodes).toEqual(['a', 'b']);
+    cluster.run(cluster.now() + 3000);
+    expect(cluster.meta().roster).toEqual(abc);
+    for (const node of abc) expect(cluster.get(node).state.lease.roster?.nodes, node).toEqual(abc);
+  });
+
   it('keeps a node that nobody could replace', () => {
     const cluster = settled((node) => ({ ...aFirst(node), nofailover: node !== 'a' }));
     const id = cluster.order('a', { k: 'leave', by: 'ann' });

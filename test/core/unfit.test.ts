@@ -62,6 +62,22 @@ describe('an unfit holder', () => {
 });
 
 describe('the hot set of a cluster', () => {
+  it('follows the context of the active on a standby whose own canaries move bytes, and not on one that users talk to', () => {
+    const c = createCluster(nodes, () => ({ hotSet: { mode: 'mirror', models: [], loadMs: 60_000, retryMs: 1000 } }));
+    const first = c.elect(10_000);
+    const [free = '', busy = ''] = nodes.filter((n) => n !== first);
+    for (const node of nodes) c.put(node, { k: 'inventory', inventory: inventory(1, ['m']) });
+    const still = { users: 0, movedBytes: 0, waiting: 0, waitingMs: 0, prompting: 0, speaking: 0, quietMs: 0, saidMs: 0 };
+    c.put(free, { k: 'evidence', evidence: { k: 'traffic', ...still, movedBytes: 500 } });
+    c.put(busy, { k: 'evidence', evidence: { k: 'traffic', ...still, movedBytes: 500, users: 1, speaking: 1 } });
+    c.put(first, { k: 'evidence', evidence: loaded(8192) });
+    c.run(c.now() + 1000);
+    for (const node of [free, busy]) c.put(node, { k: 'evidence', evidence: loaded(4096) });
+    expect(c.get(free).turn.desired.care.load).toMatchObject({ model: 'm:latest', numCtx: 8192 });
+    expect(c.get(busy).turn.desired.care.load).toBeNull();
+    expect(c.get(busy).state.hot.report.missing[0]?.why).toContain('users of this node use it');
+  });
+
   it('is what the active has loaded: standbys are told to load it, count it, and the warm one is the better heir', () => {
     const c = createCluster(nodes, () => ({ hotSet: { mode: 'mirror', models: [], loadMs: 60_000, retryMs: 1000 } }));
     const first = c.elect(10_000);

@@ -1,4 +1,5 @@
-// A balancer host of its own: an agent with only `nginx:`, real nginx with the example site, clients at work through a failover.
+// A balancer host of its own: an agent with only `nginx:`, real nginx with the example site, and beside it a real HAProxy with the example file that
+// asks each agent's /leader; clients at work through a failover.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -16,7 +17,7 @@ let dir: string;
 let config: string;
 
 beforeAll(async () => {
-  lab = await createProductLab({ id: 'bal', nodes: 3, preset: 'fast' });
+  lab = await createProductLab({ id: 'bal', nodes: 3, preset: 'fast', config: { http: { listen: '0.0.0.0:11443' } } });
   await waitHealthy(lab);
   dir = join(dataRoot, lab.id, clientName, 'balancer');
   mkdirSync(join(dir, 'pki'), { recursive: true });
@@ -37,6 +38,8 @@ beforeAll(async () => {
   writeNginx();
   writeAgent();
   lab.client.daemon('nginx', ['nginx', '-e', join(dir, 'error.log'), '-c', join(dir, 'nginx.conf'), '-g', 'daemon off;']);
+  writeHaproxy();
+  lab.client.daemon('haproxy', ['haproxy', '-db', '-f', join(dir, 'haproxy.cfg')]);
   lab.client.daemon('edge', [process.execPath, main, 'agent', '--config', config]);
   await waitFile('the active node first', (text) => /\.1:11434[^;]*; # gpu1/.test(text) && text.split(' backup;').length === 3);
 }, 100_000);
@@ -53,6 +56,12 @@ async function waitFile(what: string, wanted: (text: string) => boolean, timeout
   return performance.now() - start;
 }
 
+/** Texts of what the balancer's agent logged at each reload. */
+function reloads(): readonly string[] {
+  const log = readFileSync(join(dataRoot, lab.id, clientName, 'edge.log'), 'utf8');
+  return [...log.matchAll(/"nginx_reloaded"[^\n]*?(\d+ servers)/g)].map((match) => match[1] ?? '');
+}
+
 function writeNginx(): void {
   const site = readFileSync(join(projectRoot, 'deploy/nginx/ollama-ha.conf'), 'utf8').replace('/etc/nginx/ollama-ha', dir);
   writeFileSync(join(dir, 'site.conf'), site);
@@ -62,6 +71,12 @@ function writeNginx(): void {
     join(dir, 'nginx.conf'),
     `user root; worker_processes 1; pid ${dir}/nginx.pid; error_log ${dir}/error.log; events {}\nhttp { access_log off; ${temp} include ${dir}/site.conf; }\n`,
   );
+}
+
+/** The example itself, on another port than nginx, and with a header that says who answered. */
+function writeHaproxy(): void {
+  const example = readFileSync(join(projectRoot, 'deploy/haproxy/ollama-ha.cfg'), 'utf8');
+  writeFileSync(join(dir, 'haproxy.cfg'), example.replace('bind :11434', 'bind :11480\n    http-response set-header x-served-by %s'));
 }
 
 function writeAgent(): void {
@@ -81,6 +96,14 @@ function writeAgent(): void {
   );
 }
 
+/** One request through HAProxy. */
+async function served(): Promise<{ status: number; node: string }> {
+  const form = '%{http_code} %header{x-served-by}';
+  const out = await lab.client.exec(['curl', '-s', '-m', '5', '-o', '/dev/null', '-w', form, 'http://127.0.0.1:11480/api/version']);
+  const [status = '', node = ''] = out.stdout.split(' ');
+  return { status: Number(status), node };
+}
+
 function holderOf(): string {
   return /server [^\n]*fail_timeout=2s; # (\S+)/.exec(upstream())?.[1] ?? '';
 }
@@ -89,25 +112,30 @@ function holderOf(): string {
 const load = `
 const [threads, each, url] = process.argv.slice(1);
 let errors = 0, done = 0;
+const why = {};
 const one = async () => {
   for (let i = 0; i < Number(each); i++) {
-    const reply = await fetch(url, { signal: AbortSignal.timeout(10000) }).catch(() => null);
-    if (reply === null || reply.status !== 200) errors++;
-    else await reply.text();
+    const reply = await fetch(url, { signal: AbortSignal.timeout(10000) }).catch((error) => ({ status: error.name }));
+    if (reply.status === 200) await reply.text();
+    else {
+      errors++;
+      why[reply.status] = (why[reply.status] ?? 0) + 1;
+    }
     done++;
     await new Promise((r) => setTimeout(r, 50));
   }
 };
 await Promise.all(Array.from({ length: Number(threads) }, one));
-console.log(JSON.stringify({ done, errors }));
+console.log(JSON.stringify({ done, errors, why }));
 `;
 
 test('10 threads with 100 requests each go on through the death of the active host', async () => {
   const active = lab.host(holderOf());
-  const running = lab.client.exec(
-    [process.execPath, '--input-type=module', '-e', load, '10', '100', 'http://127.0.0.1:11434/api/version'],
-    { timeoutMs: 60_000 },
-  );
+  const through = (port: number) =>
+    lab.client.exec([process.execPath, '--input-type=module', '-e', load, '10', '100', `http://127.0.0.1:${port}/api/version`], {
+      timeoutMs: 60_000,
+    });
+  const [running, haproxy] = [through(11434), through(11480)];
   await delay(1500);
   await lab.killHost(active);
   const leftMs = await waitFile('another node first', () => holderOf() !== active.name && holderOf() !== '');
@@ -115,21 +143,47 @@ test('10 threads with 100 requests each go on through the death of the active ho
   process.stdout.write(
     `failover under load: ${done} requests, ${errors} errors; the dead node left the upstream after ${Math.round(leftMs)} ms\n`,
   );
-  expect(done).toBe(1000);
+  const beside = JSON.parse((await haproxy).stdout) as { done: number; errors: number; why: object };
+  process.stdout.write(`the same through HAProxy: ${beside.done} requests, ${beside.errors} errors ${JSON.stringify(beside.why)}\n`);
+  expect([done, beside.done]).toEqual([1000, 1000]);
   expect(errors).toBeLessThanOrEqual(10);
+  // What had reached the host when it died is lost, one for each client at most.
+  expect(beside.errors).toBeLessThanOrEqual(10);
   expect(upstream()).not.toContain(`# ${active.name}\n`);
   await lab.reviveHost(active);
   await waitFile('the revived node', (text) => text.includes(`# ${active.name}\n`), 30_000);
 }, 90_000);
 
+test('HAProxy sends every request to the node whose /leader says yes, and follows a switchover', async () => {
+  const before = await served();
+  expect(before).toEqual({ status: 200, node: (await waitStatus(lab.host('gpu2'), 'a holder', (s) => s.holder !== '')).holder });
+  expect((await lab.host(before.node).agentctl(['switchover'])).code).toBe(0);
+  const { holder } = await waitStatus(lab.host('gpu2'), 'another holder', (s) => s.holder !== before.node && s.holder !== '');
+  await expect.poll(served, { timeout: 5000, interval: 50 }).toEqual({ status: 200, node: holder });
+  const stream = await lab.client.exec([
+    'curl',
+    '-sN',
+    '-m',
+    '10',
+    '-d',
+    '{"model":"none","prompt":"x"}',
+    'http://127.0.0.1:11480/api/generate',
+  ]);
+  // Ollama's own answer, not one of HAProxy.
+  expect(stream.stdout).toContain("model 'none");
+}, 30_000);
+
 test('a draining node leaves the upstream at once', async () => {
   const name = holderOf();
   const host = lab.host(name);
+  const from = reloads().length;
   const draining = host.agentctl(['maintenance', 'on', name]);
   await waitFile('the drained node gone', (text) => !text.includes(`# ${name}\n`), 5000);
   expect((await draining).code).toBe(0);
   await host.agentctl(['undrain', name]);
   await waitFile('the node back', (text) => text.includes(`# ${name}\n`), 10_000);
+  // The file stands in its place before nginx has taken it; the next test begins when it has.
+  await expect.poll(() => /2 servers.*3 servers$/.test(reloads().slice(from).join(' ')), { timeout: 10_000, interval: 50 }).toBe(true);
 }, 40_000);
 
 test('what nginx refuses is taken back, and status says why', async () => {

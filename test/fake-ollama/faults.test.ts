@@ -95,6 +95,60 @@ it('fails a load with the words of the runner', async () => {
   expect((await it.post('/api/generate', { model: 'm' })).status).toBe(200);
 });
 
+it('refuses a load before a runner starts, with any answer, and gives up one that stalls', async () => {
+  await using it = await scene();
+  it.model('m');
+  const gone = 'model "m" not found, try pulling it first';
+  await it.order('/fault', { loadRefusal: { status: 404, error: gone } });
+  expect(await it.post('/api/generate', { model: 'm' })).toMatchObject({ status: 404, lines: [{ error: gone }] });
+  expect(it.fake.runners()).toEqual([]);
+  await it.order('/fault', { loadRefusal: null, loadMs: 60_000, loadTimeoutMs: 50 });
+  const stalled = await it.post('/api/generate', { model: 'm' });
+  expect(stalled).toMatchObject({ status: 500, lines: [{ error: 'timed out waiting for llama-server to start - ' }] });
+  expect(it.fake.loadingPids()).toEqual([]);
+});
+
+it('leaves a process behind when a model leaves, until the fault is gone', async () => {
+  await using it = await scene();
+  it.model('m');
+  const pid = await it.load('m', FOREVER);
+  await it.order('/fault', { zombies: true });
+  await it.unload('m');
+  expect(await it.ps()).toEqual([]);
+  const health = `http://127.0.0.1:${/--port\0(\d+)/.exec(readFileSync(`/proc/${pid}/cmdline`, 'latin1'))?.[1]}/health`;
+  expect((await fetch(health)).status).toBe(200);
+  await it.order('/clear');
+  await until(() =>
+    fetch(health).then(
+      () => false,
+      () => true,
+    ),
+  );
+});
+
+it('fails with images and goes on with text, and tells another version', async () => {
+  await using it = await scene();
+  it.model('m', { projectorBytes: 64 });
+  await it.order('/fault', { brokenVision: true, version: '0.30.1' });
+  const png = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsPVkVAAAAABJRU5ErkJggg==';
+  const seen = await it.post('/api/generate', say('m', { images: [png] }));
+  expect([seen.status, seen.lines[0]?.error]).toEqual([500, expect.stringContaining('failed to process image')]);
+  expect((await it.post('/api/generate', say('m'))).lines.at(-1)?.done).toBe(true);
+  expect(await (await fetch(`${it.fake.url}/api/version`)).json()).toEqual({ version: '0.30.1' });
+});
+
+it('gives no byte of a model that does not leave, and answers when it has left', async () => {
+  await using it = await scene();
+  it.model('m');
+  await it.load('m', FOREVER);
+  await it.order('/fault', { stuckUnload: true });
+  await it.unload('m');
+  const asked = it.post('/api/generate', say('m'));
+  expect(await isOpen(asked, 60)).toBe(true);
+  await it.order('/clear');
+  expect((await asked).lines.at(-1)?.done).toBe(true);
+});
+
 it('throws out all others when memory does not suffice for a load, and tries again with less context', async () => {
   await using it = await scene({ contextLength: 4096 });
   for (const name of ['a', 'b', 'c']) it.model(name);

@@ -30,6 +30,10 @@ export type Faults = {
   readonly oomAfterTokens: number | null;
   /** The runner ends while it loads, with this text. A text about memory first costs all other models their place, then one more try. */
   readonly loadError: string | null;
+  /** A load is refused before a runner starts, with this status and text: damaged files, or a model that this version does not know. */
+  readonly loadRefusal: { readonly status: number; readonly error: string } | null;
+  /** A load that is not ready by then is given up; null = as started. */
+  readonly loadTimeoutMs: number | null;
   /** How many requests (or loads, for loadError) the ones above apply to; null = all. */
   readonly times: number | null;
   /** Requests whose path begins with `path` get this answer. */
@@ -44,6 +48,12 @@ export type Faults = {
   readonly pullEnospcAfterBytes: number | null;
   /** Loaded models do not leave when they should. */
   readonly stuckUnload: boolean;
+  /** A model that leaves the list leaves its process behind, memory and all; cleared, the process ends. */
+  readonly zombies: boolean;
+  /** Requests with an image end with a 500; text goes on. */
+  readonly brokenVision: boolean;
+  /** What /api/version says; null = as started. */
+  readonly version: string | null;
   /** Each unload takes this long; /api/ps and loads wait for it. */
   readonly unloadMs: number;
   /** Every load waits until some model is unloaded: the scheduler deadlock. Loaded models, tags and ps go on. */
@@ -74,6 +84,8 @@ export const NO_FAULTS: Faults = {
   crashAfterTokens: null,
   oomAfterTokens: null,
   loadError: null,
+  loadRefusal: null,
+  loadTimeoutMs: null,
   times: null,
   httpError: null,
   psBlockMs: 0,
@@ -81,6 +93,9 @@ export const NO_FAULTS: Faults = {
   listingErrors: 0,
   pullEnospcAfterBytes: null,
   stuckUnload: false,
+  zombies: false,
+  brokenVision: false,
+  version: null,
   unloadMs: 0,
   wedge: false,
   gpuLost: false,
@@ -89,6 +104,7 @@ export const NO_FAULTS: Faults = {
   segmentation: 'lines',
 };
 
+const TEXTS: ReadonlySet<string> = new Set(['loadError', 'version']);
 const WORDS: Readonly<Record<string, readonly string[]>> = {
   hang: ['none', 'inference', 'all'],
   segmentation: ['lines', 'split', 'join'],
@@ -110,7 +126,8 @@ export function faultsOf(value: unknown): Partial<Faults> | string {
 function wanted(key: string, off: unknown): string {
   if (WORDS[key] !== undefined) return `one of ${WORDS[key].join(', ')}`;
   if (key === 'httpError') return 'null or {path, status, error}';
-  if (key === 'loadError') return 'null or a text';
+  if (key === 'loadRefusal') return 'null or {status, error}';
+  if (TEXTS.has(key)) return 'null or a text';
   if (typeof off === 'boolean') return 'true or false';
   return off === null ? 'null or a number, 0 or more' : 'a number, 0 or more';
 }
@@ -118,7 +135,11 @@ function wanted(key: string, off: unknown): string {
 function fits(key: string, off: unknown, given: unknown): boolean {
   if (given === null) return off === null;
   if (WORDS[key] !== undefined) return WORDS[key].includes(String(given));
-  if (key === 'loadError') return typeof given === 'string';
+  if (TEXTS.has(key)) return typeof given === 'string';
+  if (key === 'loadRefusal') {
+    const { status, error } = given as { status?: unknown; error?: unknown };
+    return typeof status === 'number' && typeof error === 'string';
+  }
   if (key === 'httpError') {
     const { path, status, error } = given as { path?: unknown; status?: unknown; error?: unknown };
     return typeof path === 'string' && typeof status === 'number' && typeof error === 'string';

@@ -60,6 +60,7 @@ export type Engine = {
 const DIED = 'an error was encountered while running the model: unexpected EOF';
 /** The text of a device whose memory did not suffice. */
 const OUT_OF_MEMORY = 'an error was encountered while running the model: CUDA error: out of memory';
+const BLIND: Event = { k: 'failed', status: 500, text: 'an error was encountered while running the model: failed to process image' };
 const REPEAT_LIMIT = 30;
 
 /** Runs one generation. Ends after `done`, `refused`, `failed` or `cut`; without them the stream just ends. */
@@ -75,7 +76,8 @@ export async function* generate(engine: Engine, ask: Generation): AsyncGenerator
   }
   try {
     const loadNs = process.hrtime.bigint();
-    const refusal = runnerRefusal(ask, runner);
+    const blind = ask.rendered.images > 0 && engine.faults().brokenVision;
+    const refusal = blind ? BLIND : runnerRefusal(ask, runner);
     if (refusal !== null) {
       yield refusal;
       return;

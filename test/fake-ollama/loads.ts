@@ -60,7 +60,11 @@ export async function loadChild(
   });
   starting.add(child);
   const stop = new AbortController();
-  const outcome = await Promise.race([ready, aborted(want.signal, stop.signal), late(options.loadTimeoutMs, stop.signal)]);
+  const outcome = await Promise.race([
+    ready,
+    aborted(want.signal, stop.signal),
+    late(faults.loadTimeoutMs ?? options.loadTimeoutMs, stop.signal),
+  ]);
   stop.abort();
   starting.delete(child);
   if (outcome === 'ready') return child;

@@ -23,7 +23,7 @@ type Handler = (x: Exchange, server: Server) => void | Promise<void>;
 type Route = { readonly path: RegExp; readonly methods: Readonly<Record<string, Handler>> };
 
 const root: Handler = (x) => reply(x, 200, TYPE.text, 'Ollama is running');
-const version: Handler = (x, server) => json(x, 200, { version: server.options.version });
+const version: Handler = (x, server) => json(x, 200, { version: server.faults().version ?? server.options.version });
 
 const ROUTES: readonly Route[] = [
   { path: /^\/$/, methods: { GET: root, HEAD: root } },

@@ -88,6 +88,7 @@ export function createScheduler(options: FakeOptions, faults: () => Faults, useF
   const loaded = new Map<string, Runner>();
   const pending: Job[] = [];
   const starting = new Set<Child>();
+  const zombies = new Set<Child>();
   let changed = Promise.withResolvers<void>();
   let left = Promise.withResolvers<void>();
   let locks: Promise<unknown> = Promise.resolve();
@@ -108,7 +109,8 @@ export function createScheduler(options: FakeOptions, faults: () => Faults, useF
   function remove(runner: Runner): void {
     clearTimeout(runner.timer);
     if (loaded.get(runner.key) !== runner) return;
-    runner.child.kill();
+    if (faults().zombies) zombies.add(runner.child);
+    else runner.child.kill();
     const waitMs = faults().unloadMs;
     const gone = () => {
       if (loaded.get(runner.key) === runner) loaded.delete(runner.key);
@@ -153,8 +155,14 @@ export function createScheduler(options: FakeOptions, faults: () => Faults, useF
     return asked;
   }
 
+  function isStuck(runner: Runner): boolean {
+    return faults().stuckUnload && loaded.get(runner.key) === runner && runner.keepAliveMs === 0 && runner.refs === 0;
+  }
+
   async function acquire(want: Want): Promise<Runner> {
     const runner = loaded.get(want.model.weights);
+    // Accepted, and without a byte for as long as the model does not leave.
+    while (runner !== undefined && isStuck(runner) && !want.signal.aborted) await changed.promise;
     if (runner !== undefined && (await fits(runner, want)) && loaded.get(runner.key) === runner) return use(runner, want);
     if (pending.length >= options.maxQueue) throw new Refused(503, BUSY);
     const job = Promise.withResolvers<Runner>();
@@ -229,6 +237,7 @@ export function createScheduler(options: FakeOptions, faults: () => Faults, useF
     const whole = contextOf(want, options.contextLength);
     const numCtx = share > 1 ? Math.floor(whole / share) : whole;
     const now = faults();
+    if (now.loadRefusal !== null && useFault()) throw new Refused(now.loadRefusal.status, now.loadRefusal.error);
     const fails = now.loadError !== null && useFault() ? now.loadError : null;
     const place = placeOf(want.model.stored.sizeBytes, freeBytes(), now);
     const child = await loadChild(want, numCtx, options, now, fails, starting);
@@ -270,14 +279,17 @@ export function createScheduler(options: FakeOptions, faults: () => Faults, useF
     faultsChanged() {
       if (wasWedged && !faults().wedge) leave();
       wasWedged = faults().wedge;
+      if (!faults().zombies) for (const child of zombies) child.kill();
+      change();
       if (faults().stuckUnload) return;
       for (const runner of loaded.values()) if (runner.keepAliveMs === 0 && runner.refs === 0) remove(runner);
     },
     async close() {
       const children = [...loaded.values()].map((runner) => runner.child);
       for (const runner of loaded.values()) clearTimeout(runner.timer);
-      for (const child of [...children, ...starting]) child.kill();
-      await Promise.all([...children, ...starting].map((child) => child.exited));
+      const all = [...children, ...starting, ...zombies];
+      for (const child of all) child.kill();
+      await Promise.all(all.map((child) => child.exited));
     },
   };
 }

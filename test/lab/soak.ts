@@ -1,5 +1,5 @@
 // `make soak`: 64 users stream slow tokens from the VIP of a lab for five minutes; not one failover, not one alarm. Environment: SECONDS (300).
-import { labHealth } from '../bench/health/cases.ts';
+import { labHealth } from '../bench/health/lab-health.ts';
 import { prepare } from '../bench/health/patient.ts';
 import { storm } from '../bench/health/session.ts';
 import { vipAddress } from './names.ts';

@@ -36,6 +36,8 @@ test('it installs where there is no Node, and without a configuration nothing st
   done(await host.exec('dpkg', '-i', '/new.deb'));
   expect((await host.exec('agentctl', 'version')).out).toContain('agentctl 0.');
   expect((await host.exec('ollama-ha-agent', '--version')).out).toContain('agentctl 0.');
+  // What `agentctl drill` starts of itself, beside it.
+  expect((await host.exec('/usr/lib/ollama-ha/ollama-ha', 'agentctl', 'drill-guard', '50')).out).toBe('ready\nundone\n');
   const refused = await host.exec('ollama-ha-agent', '--config', '/etc/ollama-ha/agent.yaml');
   expect(refused).toMatchObject({ code: 78, out: expect.stringContaining('agentctl init writes one') });
   expect(readFileSync(inside('lib/systemd/system/ollama-ha-agent.service'), 'utf8')).toContain(
@@ -79,7 +81,7 @@ test('completions, manual pages and the commented configuration are there and wo
   done(await host.exec('env', 'OLLAMA_HA_NODE__ID=gpu1', 'agentctl', 'config', 'check', '/etc/ollama-ha/agent.yaml.example'));
 });
 
-test('set up by its own commands and started as its unit says, it becomes active, as a user with four capabilities', async () => {
+test('set up by its own commands and started as its unit says, it becomes active, as a user with five capabilities', async () => {
   done(await host.exec('agentctl', 'pki', 'init', '--cluster', 'prod', '--dir', '/root/pki'));
   done(await host.exec('agentctl', 'pki', 'issue', '--dir', '/root/pki', '--node', 'gpu1', '--out', '/etc/ollama-ha/pki'));
   const flags = ['--node', 'gpu1', '--cluster', 'prod', '--nodes', 'gpu1=10.77.0.1', '--vip', '10.77.0.100/24', '--interface', 'eth0'];
@@ -92,8 +94,10 @@ test('set up by its own commands and started as its unit says, it becomes active
   const pid = await settled();
   const status = readFileSync(`/proc/${await hostPid(pid)}/status`, 'utf8');
   expect(status).not.toMatch(/^Uid:\t0\t/m);
-  // CHOWN, DAC_OVERRIDE, NET_ADMIN, NET_RAW
-  expect(/^CapEff:\t(\w+)$/m.exec(status)?.[1]).toBe('0000000000003003');
+  // CHOWN, DAC_OVERRIDE, KILL, NET_ADMIN, NET_RAW
+  expect(/^CapEff:\t(\w+)$/m.exec(status)?.[1]).toBe('0000000000003023');
+  // Another user's process, as a runner of Ollama, keepalived and nginx are.
+  done(await host.exec(...asUser(['kill', '-0', '1'])));
   expect((await host.exec('ip', '-br', 'address', 'show', 'eth0')).out).toContain('10.77.0.100/24');
   expect((await host.exec('nft', 'list', 'set', 'netdev', 'ollama_ha_fence', 'live')).out).toContain('10.77.0.100 timeout');
   expect((await host.exec('stat', '-c', '%U:%G %a', '/run/ollama-ha/agent.sock')).out).toBe('ollama-ha:ollama-ha 660\n');

@@ -37,7 +37,7 @@ npm_packages() {
 # Names of the Debian packages whose program or library is not there.
 missing_packages() {
   PATH=$PATH:/usr/sbin:/sbin
-  for pair in redis-server:redis-server keepalived:keepalived nft:nftables ip:iproute2 nginx:nginx arping:iputils-arping rsync:rsync promtool:prometheus mmdebstrap:mmdebstrap systemd-analyze:systemd man:man-db strip:binutils chromium:chromium; do
+  for pair in redis-server:redis-server keepalived:keepalived nft:nftables ip:iproute2 nginx:nginx haproxy:haproxy arping:iputils-arping rsync:rsync promtool:prometheus mmdebstrap:mmdebstrap systemd-analyze:systemd man:man-db strip:binutils chromium:chromium zsh:zsh fish:fish; do
     command -v "${pair%%:*}" >/dev/null || printf '%s ' "${pair#*:}"
   done
   ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || printf 'libfaketime '

@@ -1,15 +1,16 @@
 // The agents of a run, around the core in a given folder: the production one, or a mutant's copy.
 import { type Core, coreAgents } from './core-agent.ts';
 import { type LeaseMachine, leaseAgents } from './lease-agent.ts';
+import { wholeNumber } from './plan.ts';
 import type { Cast } from './types.ts';
 
 /** `lease`: nothing but the lease machine. `core`: the whole composed core. */
 export type AgentKind = 'lease' | 'core';
 
-// A whole core takes about eight times as long.
-const CORE_EVERY = 8;
+// A whole core takes more than ten times as long as the lease machine alone.
+const CORE_EVERY = wholeNumber(process.env, 'CORE_EVERY', 8);
 
-/** Which kind plays a seed; `mix` = mostly the lease machine, every eighth seed the whole core. */
+/** Which kind plays a seed; `mix` = mostly the lease machine, every CORE_EVERY-th seed (of the environment; 8) the whole core. */
 export function kindOf(kind: AgentKind | 'mix', seed: number): AgentKind {
   if (kind !== 'mix') return kind;
   return seed % CORE_EVERY === 0 ? 'core' : 'lease';

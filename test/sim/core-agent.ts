@@ -3,7 +3,7 @@ import type { CoreConfig } from '../../src/core/config.ts';
 import type { Input } from '../../src/core/io.ts';
 import type { handOnOf } from '../../src/core/lease/handon.ts';
 import type { membersOf, tableOf } from '../../src/core/membership/machine.ts';
-import type { createCore, step } from '../../src/core/step.ts';
+import { type createCore, guardTickMs, type step } from '../../src/core/step.ts';
 import type { Now } from '../../src/core/types.ts';
 import { sizeOf } from './size.ts';
 import type { AgentFactory, SimTurn, Spawn } from './types.ts';
@@ -16,9 +16,6 @@ export type Core = {
   readonly membersOf: typeof membersOf;
   readonly handOnOf: typeof handOnOf;
 };
-
-// The real loop looks at least this often, whatever the core asks for.
-const GUARD_TICK_MS = 50;
 
 function configOf({ self, roster, lease, seed, epochOnDisk, peers, nofailover, saved, handOn }: Spawn): CoreConfig {
   return {
@@ -55,7 +52,8 @@ export function coreAgents(core: Core): AgentFactory {
         effects,
         lease: desired.lease,
         acting: desired.vip.on,
-        wakeAt: Math.min(wakeAt, now.mono + GUARD_TICK_MS),
+        // As the real loop: it looks now and then, whatever the core asks for.
+        wakeAt: Math.min(wakeAt, now.mono + guardTickMs(desired)),
         reason,
       };
     };
@@ -66,6 +64,7 @@ export function coreAgents(core: Core): AgentFactory {
       members: () => core.membersOf(state.membership),
       settings: () => state.settings,
       roster: () => state.lease.roster?.nodes ?? state.config.roster,
+      holderEpoch: () => state.holder.epoch,
       ownerBoot: () => state.lease.self.boot,
       handOn: (now) => core.handOnOf(state.lease, Number.NEGATIVE_INFINITY, now),
     };

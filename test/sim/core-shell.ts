@@ -9,17 +9,17 @@ const ASK_TIMEOUT_MS = 500;
 const REDIAL_MS = 500;
 
 type Streams = {
-  /** Pairs of hosts with a stream, by index and process: `a/incA-b/incB`. */
-  readonly open: Set<string>;
+  /** Pairs of hosts with a stream, and the processes at its ends. */
+  readonly open: Map<number, number>;
   /** Who dials whom: `a/incA>b`. */
   readonly wanted: Set<string>;
 };
 
 /** The shell of a world of whole-core agents. */
 export function createShell(): Shell {
-  const streams: Streams = { open: new Set(), wanted: new Set() };
+  const streams: Streams = { open: new Map(), wanted: new Set() };
   return {
-    linked: (a, b) => streams.open.has(pairOf(a, b)),
+    linked: (a, b) => isOpen(streams, a, b),
     started(world, host) {
       fact(world, host, { k: 'fence', kind: host.fence ? 'nft' : 'script' }, 1);
       fact(world, host, { k: 'evidence', evidence: { k: 'conn', up: true } }, 2);
@@ -29,11 +29,13 @@ export function createShell(): Shell {
       // A killed process's kernel closes its connections, a lost host says nothing.
       const loud = host.random.chance(0.5);
       for (const other of world.hosts) {
-        if (!streams.open.delete(pairOf(host, other)) || !loud || isCut(world, host, other)) continue;
+        if (!isOpen(streams, host, other)) continue;
+        streams.open.delete(pairOf(host, other));
+        if (!loud || isCut(world, host, other)) continue;
         const { inc } = other;
         world.queue.push(world.t + host.random.between(0.3, 3), () => {
           // A driver tells of its newest stream only: the end of one that the next process has replaced already is no news.
-          if (streams.open.has(pairOf(host, other))) return;
+          if (isOpen(streams, host, other)) return;
           deliver(world, other, inc, { input: { k: 'link', peer: host.id, up: false, hard: true }, call: null, timer: false });
         });
       }
@@ -47,8 +49,20 @@ export function createShell(): Shell {
   };
 }
 
-function pairOf(a: Host, b: Host): string {
-  return a.index < b.index ? `${a.index}/${a.inc}-${b.index}/${b.inc}` : `${b.index}/${b.inc}-${a.index}/${a.inc}`;
+const HOSTS_MAX = 1024;
+const STARTS_MAX = 1e6;
+
+function pairOf(a: Host, b: Host): number {
+  return a.index < b.index ? a.index * HOSTS_MAX + b.index : b.index * HOSTS_MAX + a.index;
+}
+
+function endsOf(a: Host, b: Host): number {
+  return a.index < b.index ? a.inc * STARTS_MAX + b.inc : b.inc * STARTS_MAX + a.inc;
+}
+
+/** A stream joins the present processes of both hosts. */
+function isOpen(streams: Streams, a: Host, b: Host): boolean {
+  return streams.open.get(pairOf(a, b)) === endsOf(a, b);
 }
 
 function isCut(world: World, from: Host, to: Host): boolean {
@@ -135,9 +149,9 @@ function dial(world: World, host: Host, peer: Host | null, streams: Streams): vo
 }
 
 function connect(world: World, host: Host, peer: Host, streams: Streams): void {
-  if (!runs(world, host) || !runs(world, peer) || streams.open.has(pairOf(host, peer))) return;
+  if (!runs(world, host) || !runs(world, peer) || isOpen(streams, host, peer)) return;
   if (isCut(world, host, peer) || isCut(world, peer, host)) return;
-  streams.open.add(pairOf(host, peer));
+  streams.open.set(pairOf(host, peer), endsOf(host, peer));
   fact(world, host, { k: 'link', peer: peer.id, up: true, hard: false }, 0);
   fact(world, peer, { k: 'link', peer: host.id, up: true, hard: false }, host.random.between(0, 1));
 }

@@ -1,7 +1,7 @@
 // node test/sim/main.ts: runs many seeds and writes a report.
 //
 // Environment: SEEDS=2000 SEED=1 (first one) REPORT=FILE; restrictions PRESET=ultra|fast|standard|relaxed N=1|3|5 MODE=storm|off|lockdelay|healthy|clean
-// AGENTS=4 KIND=mix|lease|core CHECK=L1,L3 (these checkers only). Exit code 1 when an invariant was broken. A failure prints its seed, the faults it needs and the end of its transcript.
+// AGENTS=4 KIND=mix|lease|core CORE_EVERY=8 (of a mix, so many seeds apart) CHECK=L1,L3 (these checkers only). Exit code 1 when an invariant was broken. A failure prints its seed, the faults it needs and the end of its transcript.
 import { writeFileSync } from 'node:fs';
 import { type AgentKind, castOf, kindOf, PRODUCTION_CORE } from './agents.ts';
 import { runCampaign } from './campaign.ts';

@@ -1,7 +1,8 @@
 // Carries the faults of the schedule out, and starts and ends processes.
 import type { HandOn } from '../../src/core/lease/handon.ts';
+import { cutPeers, cutServers, cutToRing } from './cuts.ts';
 import { deliver, dropAddress, resume, step } from './driver.ts';
-import { type Cut, type Fault, faultText, type Target } from './faults.ts';
+import { type Fault, faultText, type Target } from './faults.ts';
 import { startLie } from './gossip.ts';
 import { clocksAt, type Host, monoAt } from './host.ts';
 import { sendCall } from './network.ts';
@@ -36,8 +37,15 @@ function peersOf(world: World, host: Host): readonly string[] {
   return world.roster.filter((node) => node !== host.id);
 }
 
-/** Starts a process on a host. */
+// A machine that stands still starts no process; looked at again after this long.
+const FROZEN_LOOK_MS = 5;
+
+/** Starts a process on a host, as soon as its machine runs. */
 export function startHost(world: World, host: Host, handOn: HandOn | null = null): void {
+  if (host.frozenSince >= 0) {
+    world.queue.push(world.t + FROZEN_LOOK_MS, () => startHost(world, host, handOn));
+    return;
+  }
   const now = clocksAt(host, world.t);
   host.inc += 1;
   host.boot = Math.max(host.boot + 1, Math.floor(now.wall));
@@ -84,8 +92,8 @@ function reload(world: World, host: Host, forMs: number): void {
     id,
     settle(outcome) {
       const given = outcome === 'done' ? (host.agent?.handOn?.(clocksAt(host, world.t)) ?? null) : null;
-      // A holder that cannot hand its lease on stays; the real one would give it away first.
-      if (given === null && host.turn?.lease.validUntil !== Number.NEGATIVE_INFINITY) return;
+      // A holder that cannot hand its lease on stays; the real one would give it away first, and one that gives it up ends after the address.
+      if (given === null && (host.turn?.lease.validUntil !== Number.NEGATIVE_INFINITY || host.vip === 'dropping')) return;
       for (const watch of world.hooks.died) watch(host);
       world.shell?.died(world, host);
       if (world.options.trace) note(world, host.id, given === null ? 'ends' : `hands epoch ${given.epoch} on`);
@@ -125,37 +133,6 @@ function stopHook(world: World, host: Host, me: string, epoch: number): void {
   // Its own client, outside any process: the answer interests nobody.
   for (const { index } of world.servers) {
     sendCall(world, host, { host: host.index, inc: -1, server: index, op: 0, call: script, sentAt: monoAt(host, world.t), settled: false });
-  }
-}
-
-function cutLinks(links: Float64Array, from: number, count: number, until: number): void {
-  for (let i = 0; i < count; i++) links[from + i] = Math.max(links[from + i] ?? 0, until);
-}
-
-function cutServers(world: World, host: Host, server: number, dir: Cut, forMs: number): void {
-  const until = world.t + forMs;
-  const n = world.servers.length;
-  const from = host.index * n + Math.max(0, server);
-  const count = server < 0 ? n : 1;
-  if (dir !== 'in') cutLinks(world.cutRequest, from, count, until);
-  if (dir !== 'out') cutLinks(world.cutAnswer, from, count, until);
-}
-
-function cutPeers(world: World, host: Host, peer: number, dir: Cut, forMs: number): void {
-  const n = world.hosts.length;
-  const until = world.t + forMs;
-  for (const other of world.hosts) {
-    if (other === host || (peer >= 0 && other.index !== peer % n)) continue;
-    if (dir !== 'in') cutLinks(world.cutPeer, host.index * n + other.index, 1, until);
-    if (dir !== 'out') cutLinks(world.cutPeer, other.index * n + host.index, 1, until);
-  }
-}
-
-/** Only the links from each host to its successor stay. */
-function cutToRing(world: World, forMs: number): void {
-  const n = world.hosts.length;
-  for (let from = 0; from < n; from++) {
-    for (let to = 0; to < n; to++) if (to !== from && to !== (from + 1) % n) cutLinks(world.cutPeer, from * n + to, 1, world.t + forMs);
   }
 }
 

@@ -11,6 +11,7 @@ import { watchL10 } from './checkers/L10.ts';
 import { watchL11 } from './checkers/L11.ts';
 import { watchOrders } from './checkers/orders.ts';
 import { watchRoster } from './checkers/roster.ts';
+import { watchSchedule } from './checkers/schedule.ts';
 import { watchSettings } from './checkers/settings.ts';
 import { createShell } from './core-shell.ts';
 import { faultText, scheduleOf } from './faults.ts';
@@ -52,7 +53,7 @@ export function runSeed(options: RunOptions, cast: Cast): RunResult {
   };
   const checkers = [watchL1(world), watchL2(world, epochs, elected), watchL3(world, extensions), watchL4(world), watchL5(world)];
   checkers.push(watchL6(world), watchL7(world), watchL11(world));
-  if (cast.whole) checkers.push(watchL10(world), watchOrders(world), watchSettings(world), watchRoster(world));
+  if (cast.whole) checkers.push(watchL10(world), watchOrders(world), watchSettings(world), watchSchedule(world), watchRoster(world));
   if (mode === 'healthy') checkers.push(watchL8(world));
   for (const watch of [times.watch, ...checkers.filter((c) => options.checkers === null || options.checkers.includes(c.name))])
     attach(world, watch);

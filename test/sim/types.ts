@@ -31,6 +31,8 @@ export type SimAgent = {
   /** The operators' settings it goes by, and the newest roster it knows; whole-core agents only. */
   readonly settings?: () => Settings;
   readonly roster?: () => readonly NodeId[];
+  /** Epoch of the holder it knows of; whole-core agents only. */
+  readonly holderEpoch?: () => number;
   /** Its lease as it can be handed on now; whole-core agents only. */
   readonly handOn?: (now: Now) => HandOn | null;
   /** Boot in the owner text of its lease; that of an earlier process after a hand-on. */

@@ -4,7 +4,7 @@ import type { NodeView } from '../membership/types.ts';
 import { heirs } from '../ranking.ts';
 import type { CoreState } from '../state.ts';
 import type { NodeId, Now } from '../types.ts';
-import { holderLost, selfCandidate } from '../view.ts';
+import { holderLost, ownView, selfCandidate } from '../view.ts';
 import type { BalanceNode } from './upstream.ts';
 
 // What a peer says of its address ends in a configuration file: nothing but an address or a name gets there.
@@ -27,7 +27,7 @@ export function balanceNodes(s: CoreState, now: Now, places: ReadonlyMap<NodeId,
   const others = members.flatMap((m) =>
     m.frame === null || !m.frame.view.candidate ? [] : [of(m.node, m.address, m.frame.view, m.state === 'alive' && !m.frame.leaving)],
   );
-  const own = s.config.candidate ? [of(self.node, s.config.address, self.view, !s.left)] : [];
+  const own = s.config.candidate ? [of(self.node, s.config.address, ownView(s, now), !s.left)] : [];
   const place = (n: BalanceNode): number => (order.includes(n.node) ? order.indexOf(n.node) : order.length);
   return [...own, ...others].filter((n) => plainHost.test(n.host)).sort((a, b) => place(a) - place(b));
 }

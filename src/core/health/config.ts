@@ -19,6 +19,8 @@ export type LevelConfig = {
     readonly firstTokenMs: number;
     /** Every so many canaries of a vision model carry an image; 0 = none. */
     readonly imageEvery: number;
+    /** Tokens that take so many times as long as the quickest are slow. */
+    readonly slowFactor: number;
   };
   readonly disk: { readonly warnBytes: number; readonly fullBytes: number };
   readonly memory: { readonly warnBytes: number };
@@ -33,6 +35,14 @@ export type LevelConfig = {
   };
   /** A load that nothing works on for this long is stuck. */
   readonly loadStuckMs: number;
+  /** A load that goes on for this long is slow. */
+  readonly slowLoadMs: number;
+  /** A model whose time is over, and that nobody uses, leaves memory within this time. */
+  readonly stuckUnloadMs: number;
+  /** A runner that is ready and not listed for this long is a zombie. */
+  readonly zombieMs: number;
+  /** So many starts of one model's runner within the window of `crash` are a thrash. */
+  readonly reloads: number;
 };
 
 /** The defaults. */
@@ -40,10 +50,14 @@ export const LEVEL_DEFAULTS: LevelConfig = {
   warnMs: 500,
   listMs: 15_000,
   runner: { failures: 3 },
-  progress: { everyMs: 30_000, deadlineMs: 5000, stallMs: 2500, firstTokenMs: 300_000, imageEvery: 10 },
+  progress: { everyMs: 30_000, deadlineMs: 5000, stallMs: 2500, firstTokenMs: 300_000, imageEvery: 10, slowFactor: 10 },
   disk: { warnBytes: 5_368_709_120, fullBytes: 104_857_600 },
   memory: { warnBytes: 268_435_456 },
   gpu: { failures: 2, share: 0.5 },
   crash: { count: 3, windowMs: 300_000, holdMs: 60_000 },
   loadStuckMs: 20_000,
+  slowLoadMs: 30_000,
+  stuckUnloadMs: 30_000,
+  zombieMs: 30_000,
+  reloads: 6,
 };

@@ -1,4 +1,5 @@
 // Evidence to facts: one function for each kind.
+import { learnLoad } from './learn-load.ts';
 import { learnCanary, learnTraffic } from './learn-progress.ts';
 import { learnPs, learnRunners } from './learn-runners.ts';
 import { type HealthState, succeeded } from './state.ts';
@@ -11,14 +12,16 @@ export function learn(s: HealthState, e: Evidence, mono: number): HealthState {
       // Its end alone is no news: the fresh connect that follows tells a death from a lost connection.
       return e.up ? opened(s, mono) : s;
     case 'connect':
-      return e.result === 'refused' ? dead(s, mono) : s;
+      // One that was tried before the port opened tells of the time before.
+      return e.result === 'refused' && mono - (e.ms ?? 0) >= s.openedAt ? dead(s, mono) : s;
     case 'http':
       if (e.status === 0) return { ...s, misses: s.misses + 1, goods: 0, aliveSince: Infinity, http: { ...e, at: mono } };
       return alive(s, e, mono);
     case 'tags':
       return learnTags(s, e, mono);
     case 'ps':
-      return isOldSilence(s, e, mono) ? s : learnPs(s, e, mono);
+      // The wait for a server that was silent as a whole is not its scheduler's.
+      return isOldSilence(s, e, mono) ? s : learnPs(s, { ...e, ms: Math.max(0, Math.min(e.ms, mono - s.aliveSince)) }, mono);
     case 'process':
       return { ...s, server: { ...e, at: mono } };
     case 'runners':
@@ -36,11 +39,7 @@ export function learn(s: HealthState, e: Evidence, mono: number): HealthState {
     case 'gpu':
       return learnGpu(s, e, mono);
     case 'load':
-      return {
-        ...s,
-        load: e.state === 'started' ? { model: e.model, at: mono } : null,
-        poisoned: poisonedOf(s, e, e.model, e.state === 'done'),
-      };
+      return { ...learnLoad(s, e, mono), poisoned: poisonedOf(s, e, e.model, e.state === 'done') };
     case 'remedied': {
       const done = s.remedy;
       if (done === null || done.id !== e.id) return s;
@@ -89,7 +88,7 @@ function isOldSilence(s: HealthState, e: { readonly status: number; readonly ms:
 // connections without ever serving does not get a fresh window with each of them.
 function opened(s: HealthState, mono: number): HealthState {
   const fresh = s.refused || s.answered || s.windowAt === -Infinity;
-  return { ...s, refused: false, answered: fresh ? false : s.answered, windowAt: fresh ? mono : s.windowAt };
+  return { ...s, refused: false, openedAt: mono, answered: fresh ? false : s.answered, windowAt: fresh ? mono : s.windowAt };
 }
 
 const DEATHS_MAX = 32;
@@ -116,9 +115,12 @@ function dead(s: HealthState, mono: number): HealthState {
     server: null,
     runners: [],
     orphans: new Map(),
+    overdue: new Map(),
     failure: null,
+    blind: null,
     lost: null,
     load: null,
+    loadTrouble: null,
     poisoned: null,
     canary: { ...s.canary, open: false, order: null },
     deaths: died ? [...s.deaths, mono].slice(-DEATHS_MAX) : s.deaths,

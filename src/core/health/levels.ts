@@ -3,7 +3,7 @@ import { ORPHAN_LOOKS } from './learn-runners.ts';
 import { missing } from './signs.ts';
 import { type HealthState, nameOfRunner, succeeded } from './state.ts';
 import { LEVELS, type Level, type LevelName } from './types.ts';
-import { bytes, outcome, seconds, some } from './words.ts';
+import { bytes, outcome, percent, seconds, some } from './words.ts';
 
 type Shown = Omit<Level, 'level'>;
 
@@ -51,6 +51,13 @@ const SHOWN: Readonly<Record<LevelName, (s: HealthState, mono: number) => Shown>
     if (!succeeded(s.ps)) return { state: 'warning', text: `/api/ps ${outcome(s.ps)}`, at };
     const dead = s.loaded.filter((m) => m.weights !== undefined && (s.orphans.get(m.weights) ?? 0) >= ORPHAN_LOOKS).map((m) => m.name);
     if (dead.length > 0) return { state: 'warning', text: `${some(dead)} is listed without a process`, at };
+    const part = s.loaded.find((m) => m.vramBytes > 0 && m.vramBytes < m.sizeBytes);
+    if (part !== undefined)
+      return {
+        state: 'warning',
+        text: `${part.name} has ${percent(part.vramBytes / part.sizeBytes)} of its weights in graphics memory`,
+        at,
+      };
     const slow = s.ps.ms > s.config.timeoutMs / 2 || s.runners.some((r) => r.silences > 0);
     return {
       state: slow ? 'warning' : 'ok',
@@ -61,6 +68,7 @@ const SHOWN: Readonly<Record<LevelName, (s: HealthState, mono: number) => Shown>
   progress: (s, mono) => {
     const at = Math.max(s.provenAt, s.canary.askedAt, s.traffic?.at ?? -Infinity);
     if (s.failure !== null) return { state: 'failed', text: `${s.failure.model}: no token for ${seconds(mono - s.failure.since)}`, at };
+    if (s.blind !== null) return { state: 'warning', text: `${s.blind.model} fails with an image`, at };
     if (s.provenAt === -Infinity) return { state: 'unknown', text: s.loaded.length === 0 ? 'nothing is loaded' : 'no token seen yet', at };
     const by = s.provenAt === s.movedAt ? "users' bytes" : 'canary';
     return { state: 'ok', text: `token ${seconds(mono - s.provenAt)} ago, by ${by}`, at };

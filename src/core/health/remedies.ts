@@ -1,6 +1,7 @@
 // What may be done about a trouble: nothing, unless the configuration allows it; never more often than its cap; never twice within its cool-down.
 
 import type { RemedyName, RemedyOrder } from './remedy-types.ts';
+import { overdueName } from './signs.ts';
 import { type HealthState, nameOfRunner } from './state.ts';
 import type { VerdictKind } from './types.ts';
 
@@ -16,14 +17,14 @@ type Draft = RemedyOrder extends infer O ? (O extends RemedyOrder ? Omit<O, 'id'
 export function orderRemedy(s: HealthState, kind: VerdictKind, mono: number): HealthState {
   const last = s.remedied.at(-1);
   if (s.remedy !== null) return last !== undefined && mono - last.at > ORDER_MS_MAX ? { ...s, remedy: null } : s;
-  const draft = cures(s, kind).find((d) => isAllowed(s, d.k, mono));
+  const draft = cures(s, kind, mono).find((d) => isAllowed(s, d.k, mono));
   if (draft === undefined) return s;
   const order: RemedyOrder = { ...draft, id: (last?.id ?? 0) + 1 };
   return { ...s, remedy: order, remedied: [...s.remedied, { id: order.id, k: order.k, at: mono, text: '' }].slice(-KEPT_MAX) };
 }
 
 /** The cures of a trouble, the mildest first. A milder one that is still cooling down leaves the next to try. */
-function cures(s: HealthState, kind: VerdictKind): Draft[] {
+function cures(s: HealthState, kind: VerdictKind, mono: number): Draft[] {
   switch (kind) {
     case 'hung-runner': {
       // One that answers again is left alone.
@@ -42,6 +43,15 @@ function cures(s: HealthState, kind: VerdictKind): Draft[] {
     case 'stalled-stream': {
       const runner = s.runners.find((r) => nameOfRunner(s, r) === s.failure?.model);
       const why = `${s.failure?.model} gives no token`;
+      return [
+        ...(runner === undefined ? [] : [{ k: 'killRunner' as const, pid: runner.pid, startedAt: runner.startedAt, why }]),
+        restart(why),
+      ];
+    }
+    case 'stuck-unload': {
+      const name = overdueName(s, mono);
+      const runner = s.runners.find((r) => nameOfRunner(s, r) === name);
+      const why = `${name} does not leave memory`;
       return [
         ...(runner === undefined ? [] : [{ k: 'killRunner' as const, pid: runner.pid, startedAt: runner.startedAt, why }]),
         restart(why),

@@ -1,23 +1,11 @@
 // The one table that turns facts into a verdict: the first row that matches speaks, and its sentence is what `agentctl explain` shows.
 //
 // - `down` gives the role to any node that may take it; `unfit` only to a node without such trouble (H3); the rest moves nothing.
-// - What stays although it is named: a full disk (answers go on), a hot set thrown away (it is loaded again), a runner that died while idle
-//   (the next request starts it again), a model that a poisoned cache denies (a standby without it counts as less warm), a busy scheduler, a slow answer.
-import { ORPHAN_LOOKS } from './learn-runners.ts';
-import { inWindow, isCrashing, lostCard, missing, orphanNames, recent, since, stuckLoad } from './signs.ts';
+// - What is named although the role stays has its rows in rules-staying.ts, behind all that move it.
+import { type Rule, STAYING } from './rules-staying.ts';
+import { inWindow, isCrashing, lostCard, overdueName, recent, since, slowLoad, stuckLoad } from './signs.ts';
 import { type HealthState, nameOfRunner, succeeded } from './state.ts';
-import type { Verdict, VerdictKind } from './types.ts';
-import { bytes, outcome, seconds, some } from './words.ts';
-
-/** One row of the table. `distrust`: what the row makes of the need to recover; absent = as it was. */
-export type Rule = {
-  readonly kind: VerdictKind;
-  readonly when: (s: HealthState, mono: number) => boolean;
-  readonly ollama: Verdict['ollama'];
-  readonly unfit?: true;
-  readonly distrust?: boolean;
-  readonly reason: (s: HealthState, mono: number) => string;
-};
+import { outcome, seconds } from './words.ts';
 
 const RULES: readonly Rule[] = [
   {
@@ -142,6 +130,15 @@ const RULES: readonly Rule[] = [
     reason: (s, mono) => `scheduler deadlock: ${stuckLoad(s, mono)}; loaded models answer, no runner starts`,
   },
   {
+    kind: 'stuck-unload',
+    when: (s, mono) => overdueName(s, mono) !== null,
+    ollama: 'degraded',
+    unfit: true,
+    distrust: false,
+    reason: (s, mono) =>
+      `stuck unload: ${overdueName(s, mono)} should have left memory ${seconds(s.limits.stuckUnloadMs)} ago or longer and nobody uses it; whoever asks for it waits without a byte`,
+  },
+  {
     kind: 'runner-crash-loop',
     when: (s, mono) => isCrashing(s.crashes, s, mono),
     ollama: 'degraded',
@@ -166,64 +163,7 @@ const RULES: readonly Rule[] = [
     distrust: false,
     reason: (s) => `graphics card lost: ${lostCard(s)}`,
   },
-  {
-    kind: 'list-error',
-    when: (s) => s.tags !== null && !succeeded(s.tags),
-    ollama: 'degraded',
-    distrust: false,
-    reason: (s) => `the list of models cannot be read: GET /api/tags ${outcome(s.tags)}`,
-  },
-  {
-    kind: 'models-missing',
-    when: (s) => s.config.required.length > 0 && s.tags === null,
-    ollama: 'degraded',
-    distrust: false,
-    reason: () => 'the list of models has not been read yet, and models are required here',
-  },
-  {
-    kind: 'models-missing',
-    when: (s) => missing(s).length > 0,
-    ollama: 'degraded',
-    distrust: false,
-    reason: (s) => `required models are missing here: ${some(missing(s))}`,
-  },
-  {
-    kind: 'disk-full',
-    when: (s) => s.disk !== null && s.disk.freeBytes < s.limits.disk.fullBytes,
-    ollama: 'degraded',
-    distrust: false,
-    reason: (s) => `disk full: ${bytes(s.disk?.freeBytes ?? 0)} left on the disk of the store; answers go on, pulls and copies do not`,
-  },
-  {
-    kind: 'hot-set-lost',
-    when: (s, mono) => s.lost !== null && mono - s.lost.at < LOST_SHOWN_MS,
-    ollama: 'degraded',
-    distrust: false,
-    reason: (s, mono) =>
-      `hot set lost: ${some(s.lost?.names ?? [])} left memory at once ${seconds(mono - (s.lost?.at ?? mono))} ago; out of memory does that${mono - s.oomAt < LOST_SHOWN_MS ? ', and the kernel killed for want of memory' : ''}`,
-  },
-  {
-    kind: 'cache-poisoned',
-    when: (s) => s.poisoned !== null,
-    ollama: 'degraded',
-    distrust: false,
-    reason: (s) =>
-      `poisoned cache: Ollama refuses ${s.poisoned} with "does not support generate", and its own /api/show says that it does; its weights were missing when it was first asked for`,
-  },
-  {
-    kind: 'runner-dead',
-    when: (s) => [...s.orphans.values()].some((looks) => looks >= ORPHAN_LOOKS),
-    ollama: 'degraded',
-    distrust: false,
-    reason: (s) => `a runner died: ${some(orphanNames(s))} stands in /api/ps without a process; the next request loads it again`,
-  },
-  {
-    kind: 'scheduler-busy',
-    when: (s) => s.ps !== null && (!succeeded(s.ps) || s.ps.ms > s.config.timeoutMs / 2),
-    ollama: 'degraded',
-    distrust: false,
-    reason: (s) => `the scheduler of Ollama is blocked or busy: GET /api/ps ${outcome(s.ps)}`,
-  },
+  ...STAYING,
   {
     kind: 'slow',
     when: (s) => s.misses > 0,
@@ -239,6 +179,13 @@ const RULES: readonly Rule[] = [
     reason: (s) => `Ollama answers slowly: ${Math.round(s.http?.ms ?? 0)} ms, more than ${s.limits.warnMs}`,
   },
   {
+    kind: 'slow-load',
+    when: (s, mono) => slowLoad(s, mono) !== null,
+    ollama: 'up',
+    distrust: false,
+    reason: (s, mono) => `slow load: ${slowLoad(s, mono)}, and its runner works on it; loaded models answer`,
+  },
+  {
     kind: 'healthy',
     when: () => true,
     ollama: 'up',
@@ -247,7 +194,6 @@ const RULES: readonly Rule[] = [
   },
 ];
 
-const LOST_SHOWN_MS = 600_000;
 const LAST = RULES.length - 1;
 
 /** The row that speaks. */

@@ -1,6 +1,6 @@
 // What the rows of rules.ts ask of the facts: loops of deaths, loads that nothing works on, a lost graphics card, models that are not there.
 import { ORPHAN_LOOKS } from './learn-runners.ts';
-import { type HealthState, isLoading } from './state.ts';
+import { type HealthState, isLoading, nameOfRunner } from './state.ts';
 import { percent, seconds } from './words.ts';
 
 /** Silence still counts as starting. */
@@ -67,4 +67,45 @@ function withTag(name: string): string {
 /** How long the failed proof stands. */
 export function since(s: HealthState, mono: number): string {
   return seconds(mono - (s.failure?.since ?? mono));
+}
+
+/** Slow tokens in a row until that is believed. */
+export const SLOW_TIMES = 3;
+
+/** A model that should have left memory and that nobody uses; null = none. */
+export function overdueName(s: HealthState, mono: number): string | null {
+  const [digest] = [...s.overdue].find(([, at]) => mono - at >= s.limits.stuckUnloadMs) ?? [];
+  return s.loaded.find((m) => m.digest === digest)?.name ?? null;
+}
+
+/** A model of which a smaller part than usual lies in graphics memory, and not yet so little that the card counts as lost. */
+export function shortOfMemory(s: HealthState): string | null {
+  for (const m of s.loaded) {
+    const usual = s.shares.get(m.digest) ?? 0;
+    if (m.sizeBytes === 0 || m.vramBytes / m.sizeBytes >= usual - SHARE_NOISE) continue;
+    return `${m.name} has ${percent(m.vramBytes / m.sizeBytes)} of its weights in graphics memory, ${percent(usual)} before`;
+  }
+  return null;
+}
+
+const SHARE_NOISE = 0.02;
+
+/** The model that is loaded again and again, and how often; null = none is. */
+export function thrashed(s: HealthState, mono: number): { readonly name: string; readonly times: number } | null {
+  const times = new Map<string, number>();
+  const { windowMs, holdMs } = s.limits.crash;
+  const now = s.starts.filter((start) => mono - start.at < windowMs);
+  for (const { weights } of now) times.set(weights, (times.get(weights) ?? 0) + 1);
+  const [worst] = [...times].sort((a, b) => b[1] - a[1]);
+  if (worst === undefined || worst[1] < s.limits.reloads) return null;
+  const last = now.findLast((start) => start.weights === worst[0])?.at ?? -Infinity;
+  if (mono - last >= holdMs) return null;
+  return { name: s.loaded.find((m) => m.weights === worst[0])?.name ?? 'one model', times: worst[1] };
+}
+
+/** A load that goes on for long; null = none does. */
+export function slowLoad(s: HealthState, mono: number): string | null {
+  const loading = s.runners.find((r) => mono - r.loadingAt >= s.limits.slowLoadMs);
+  if (loading === undefined) return null;
+  return `the load of ${s.load?.model ?? nameOfRunner(s, loading)} goes on for ${seconds(mono - loading.loadingAt)}`;
 }

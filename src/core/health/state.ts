@@ -2,7 +2,7 @@
 import type { Now } from '../types.ts';
 import { LEVEL_DEFAULTS, type LevelConfig } from './config.ts';
 import type { RemedyOrder } from './remedy-types.ts';
-import type { CanaryOrder, Evidence, HealthConfig, LoadedModel, RunnerSeen, Traffic } from './types.ts';
+import type { CanaryOrder, Evidence, HealthConfig, LoadedModel, LoadTroubleKind, RunnerSeen, Traffic } from './types.ts';
 
 type Answer = { readonly status: number; readonly ms: number };
 
@@ -13,6 +13,11 @@ export type RunnerFact = RunnerSeen & {
   readonly goods: number;
   /** It was silent for too long, and has not answered often enough since. */
   readonly frozen: boolean;
+  /** It has been loading since, or ready and not listed since; Infinity = it is not. Monotonic ms. */
+  readonly loadingAt: number;
+  readonly unlistedAt: number;
+  /** It is ready, and /api/ps does not name it for too long. */
+  readonly zombie: boolean;
 };
 
 /** The question under way, or the last one. */
@@ -31,6 +36,18 @@ export type CanaryFact = {
   readonly slowestMs: number;
   /** The newest token of each model, by name. */
   readonly okAt: ReadonlyMap<string, number>;
+  /** Questions so far to each model, by name. */
+  readonly asks: ReadonlyMap<string, number>;
+};
+
+/** How long one token takes. */
+export type Pace = {
+  /** The quickest of each model, ms by name. */
+  readonly best: ReadonlyMap<string, number>;
+  /** Slow ones in a row, the newest of this model. */
+  readonly slow: number;
+  readonly model: string;
+  readonly ms: number;
 };
 
 /** A proof that failed; null = none stands. */
@@ -54,6 +71,8 @@ export type HealthState = {
   readonly version: string;
   /** The newest fresh connect was refused, and no connection opened since. */
   readonly refused: boolean;
+  /** The held connection opened. */
+  readonly openedAt: number;
   /** HTTP has ever answered. */
   readonly served: boolean;
   /** Start of the window in which silence counts as starting. */
@@ -86,14 +105,23 @@ export type HealthState = {
   readonly crashes: readonly number[];
   readonly runners: readonly RunnerFact[];
   readonly runnersAt: number;
+  /** Starts of runners. */
+  readonly starts: readonly { readonly weights: string; readonly at: number }[];
+  /** Models past their end that nobody uses, by digest, and since when. */
+  readonly overdue: ReadonlyMap<string, number>;
   /** Weights that /api/ps lists without a runner process, and for how many looks. */
   readonly orphans: ReadonlyMap<string, number>;
   readonly traffic: (Traffic & { readonly at: number }) | null;
   /** The newest proof that tokens flow. */
   readonly provenAt: number;
   readonly movedAt: number;
+  /** Users had requests here; our own canaries are none. */
+  readonly usedAt: number;
   readonly canary: CanaryFact;
   readonly failure: ProgressFailure | null;
+  readonly pace: Pace;
+  /** A vision model that fails with an image; null = none does. `goods`: images answered well since, in a row. */
+  readonly blind: { readonly model: string; readonly since: number; readonly error: string; readonly goods: number } | null;
   readonly disk: (Extract<Evidence, { k: 'disk' }> & { readonly at: number }) | null;
   readonly memory: (Extract<Evidence, { k: 'memory' }> & { readonly at: number }) | null;
   readonly oomAt: number;
@@ -104,6 +132,8 @@ export type HealthState = {
   readonly lost: { readonly names: readonly string[]; readonly at: number } | null;
   /** The hot set's load under way. */
   readonly load: { readonly model: string; readonly at: number } | null;
+  /** The newest load of the hot set that failed; null = none, or the model is loaded. */
+  readonly loadTrouble: { readonly model: string; readonly kind: LoadTroubleKind; readonly error: string; readonly at: number } | null;
   /** The model that Ollama's cache denies; null = none is known. */
   readonly poisoned: string | null;
   readonly remedy: RemedyOrder | null;
@@ -118,6 +148,7 @@ export function createHealth(config: HealthConfig, _now: Now): HealthState {
     at: -Infinity,
     version: '',
     refused: false,
+    openedAt: -Infinity,
     served: false,
     windowAt: -Infinity,
     answered: false,
@@ -139,10 +170,13 @@ export function createHealth(config: HealthConfig, _now: Now): HealthState {
     crashes: [],
     runners: [],
     runnersAt: -Infinity,
+    starts: [],
+    overdue: new Map(),
     orphans: new Map(),
     traffic: null,
     provenAt: -Infinity,
     movedAt: -Infinity,
+    usedAt: -Infinity,
     canary: {
       order: null,
       seq: 0,
@@ -153,8 +187,11 @@ export function createHealth(config: HealthConfig, _now: Now): HealthState {
       waitingAtAsk: 0,
       slowestMs: 0,
       okAt: new Map(),
+      asks: new Map(),
     },
     failure: null,
+    pace: { best: new Map(), slow: 0, model: '', ms: 0 },
+    blind: null,
     disk: null,
     memory: null,
     oomAt: -Infinity,
@@ -162,6 +199,7 @@ export function createHealth(config: HealthConfig, _now: Now): HealthState {
     shares: new Map(),
     lost: null,
     load: null,
+    loadTrouble: null,
     poisoned: null,
     remedy: null,
     remedied: [],
@@ -176,7 +214,7 @@ export function succeeded(answer: { readonly status: number } | null): boolean {
 /** A runner in which a load goes on. */
 export function isLoading(s: HealthState): boolean {
   const listed = new Set(s.loaded.map((m) => m.weights));
-  return s.runners.some((r) => r.answer === 'loading' || (r.weights !== '' && !listed.has(r.weights)));
+  return s.runners.some((r) => r.answer === 'loading' || (r.weights !== '' && !listed.has(r.weights) && !r.zombie));
 }
 
 /** Display names of loaded models that a runner's weights serve. */

@@ -6,8 +6,8 @@ import type { RemedyConfig, RemedyOrder } from './remedy-types.ts';
 export type Evidence =
   /** The held idle TCP connection: opened, or closed by the other side. */
   | { readonly k: 'conn'; readonly up: boolean }
-  /** One fresh connect after the held connection closed: refused means nobody listens. */
-  | { readonly k: 'connect'; readonly result: 'ok' | 'refused' | 'timeout' | 'error' }
+  /** One fresh connect: refused means nobody listens. `ms`: since it was tried; absent = just now. */
+  | { readonly k: 'connect'; readonly result: 'ok' | 'refused' | 'timeout' | 'error'; readonly ms?: number }
   /** GET /api/version. `status` 0 = no answer within the deadline although connected. */
   | { readonly k: 'http'; readonly status: number; readonly ms: number; readonly version: string }
   /** GET /api/tags: names listed, or a failing status. `abilities`: what each name can do, where the list tells. */
@@ -74,6 +74,8 @@ export type Traffic = {
   readonly users: number;
   /** Sent to users, and by runners to Ollama, since the look before, bytes. */
   readonly movedBytes: number;
+  /** About how many tokens the runners made since then; absent = not counted. */
+  readonly tokens?: number;
   /** Requests that have no byte yet, and how long the oldest waits. */
   readonly waiting: number;
   readonly waitingMs: number;
@@ -125,7 +127,18 @@ export type VerdictKind =
   | 'hot-set-lost'
   | 'cache-poisoned'
   | 'runner-dead'
-  | 'scheduler-busy';
+  | 'scheduler-busy'
+  | 'stuck-unload'
+  | 'vision-broken'
+  | 'vram-short'
+  | 'slow-tokens'
+  | 'zombie-runner'
+  | 'reload-thrash'
+  | 'slow-load'
+  | LoadTroubleKind;
+
+/** Why a load of the hot set failed. */
+export type LoadTroubleKind = 'load-crash' | 'load-stall' | 'memory-short' | 'model-damaged' | 'version-skew' | 'load-failed';
 
 /** Verdict with its reason in words. `down` moves the role to any node that may take it, `unfit` only to one that is fitter. */
 export type Verdict = {
@@ -158,6 +171,8 @@ export type CanaryOrder = {
   readonly numCtx: number | null;
   readonly image: boolean;
   readonly deadlineMs: number;
+  /** Asked only while this very process lives and is not stopped: it may have died since it was looked at, and a question would load it again. */
+  readonly runner?: { readonly pid: number; readonly startedAt: number };
 };
 
 /** What health wants of its driver, level triggered. */

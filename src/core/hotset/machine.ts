@@ -6,6 +6,8 @@
 //   without serves both, as long as the default is the active's. Only where it is not, the second try names it.
 // - Nothing is forced: what does not fit is reported, and what users of this node have loaded is neither evicted nor loaded anew. Ollama
 //   evicts when a load needs more than 80 % of what is free, so a set beside other models must stay below.
+// - What a lack of memory threw away on the active is loaded again, once: nobody else would before the next user asks for it. What is thrown away
+//   again soon stays away, since it does not fit.
 // - It never unloads. A model that the active lets go is loaded with an end here, and goes by itself.
 import type { HotFacts, HotModel, HotReport, HotSetConfig, Loadable, LoadOrder } from './types.ts';
 
@@ -20,8 +22,8 @@ export function keyOf(weights: string): string {
   return weights.slice(0, KEY_LENGTH);
 }
 
-/** How the loads of one model went. `at`: monotonic ms of the last failure. */
-type Trouble = { readonly at: number; readonly count: number; readonly why: string };
+/** How the loads of one model went. `at`: monotonic ms of the last failure; `evicts`: it succeeded, at the cost of others. */
+type Trouble = { readonly at: number; readonly count: number; readonly why: string; readonly evicts: boolean };
 
 /** What the hot set remembers. */
 export type HotState = {
@@ -37,6 +39,10 @@ export type HotState = {
   readonly defaults: ReadonlyMap<string, number>;
   /** What the last active told. */
   readonly wanted: readonly HotModel[];
+  /** What was loaded here at the step before. */
+  readonly own: readonly HotModel[];
+  /** Thrown away here while this node was active; `at`: monotonic ms of that loss. */
+  readonly thrown: { readonly models: readonly HotModel[]; readonly at: number };
   readonly report: HotReport;
 };
 
@@ -49,6 +55,8 @@ export const NO_HOT: HotState = {
   troubles: new Map(),
   defaults: new Map(),
   wanted: [],
+  own: [],
+  thrown: { models: [], at: -Infinity },
   report: { hot: 0, wanted: 0, missing: [] },
 };
 
@@ -61,8 +69,11 @@ export function loadEnded(s: HotState, model: string, error: string, mono: numbe
 
 /** Compares what is wanted with what is there, and orders the next load when none is under way. */
 export function stepHot(s: HotState, config: HotSetConfig, facts: HotFacts, mono: number): HotState {
-  const wanted = wantedOf(s, config, facts);
-  const judged = judgeLoad({ ...s, wanted }, facts, mono);
+  const thrown = thrownOf(s, facts);
+  const wanted = wantedOf({ ...s, thrown }, config, facts);
+  // Whoever loaded it: what is in memory can be loaded.
+  const troubles = new Map([...s.troubles].filter(([weights, t]) => t.evicts || facts.own.every((m) => m.weights !== weights)));
+  const judged = judgeLoad({ ...s, wanted, thrown, troubles, own: facts.own }, facts, mono);
   const cold = wanted.flatMap((want) => {
     const why = coldness(judged, config, want, facts, mono);
     return why === null ? [] : [{ want, ...why }];
@@ -79,9 +90,20 @@ export function stepHot(s: HotState, config: HotSetConfig, facts: HotFacts, mono
   return { ...judged, report, seq, order, before: facts.own, endedAt: null };
 }
 
+/** A loss that follows another within this time is not undone. */
+const AGAIN_MS = 600_000;
+
+function thrownOf(s: HotState, { acting, own, lost }: HotFacts): HotState['thrown'] {
+  const { at } = s.thrown;
+  if (!acting || lost === null) return { models: [], at };
+  if (lost.at <= at) return { models: s.thrown.models.filter((m) => own.every((o) => o.weights !== m.weights)), at };
+  const models = lost.at - at < AGAIN_MS ? [] : s.own.filter((m) => lost.names.includes(m.name));
+  return { models, at: lost.at };
+}
+
 function wantedOf(s: HotState, config: HotSetConfig, facts: HotFacts): readonly HotModel[] {
   if (config.mode === 'off') return [];
-  if (config.mode === 'mirror') return facts.acting ? facts.own : (facts.active ?? s.wanted);
+  if (config.mode === 'mirror') return facts.acting ? [...facts.own, ...s.thrown.models] : (facts.active ?? s.wanted);
   return config.models.map((name): HotModel => {
     const full = name.lastIndexOf(':') > name.lastIndexOf('/') ? name : `${name}:latest`;
     const here = facts.store.find((m) => m.name === full);
@@ -115,7 +137,12 @@ function judgeLoad(s: HotState, facts: HotFacts, mono: number): HotState {
   const troubles = new Map(s.troubles);
   troubles.delete(weights);
   if (gone.length > 0)
-    troubles.set(weights, { at: mono, count: RETRY_DOUBLINGS, why: `its load evicted ${gone.map((m) => m.name).join(', ')}` });
+    troubles.set(weights, {
+      at: mono,
+      count: RETRY_DOUBLINGS,
+      why: `its load evicted ${gone.map((m) => m.name).join(', ')}`,
+      evicts: true,
+    });
   return { ...s, order: null, endedAt: null, defaults, troubles };
 }
 
@@ -124,7 +151,7 @@ const LIST_MS = 5000;
 
 function failed(s: HotState, weights: string, why: string, mono: number): HotState['troubles'] {
   const count = Math.min(RETRY_DOUBLINGS, (s.troubles.get(weights)?.count ?? 0) + 1);
-  return new Map(s.troubles).set(weights, { at: mono, count, why });
+  return new Map(s.troubles).set(weights, { at: mono, count, why, evicts: false });
 }
 
 type Cold = { readonly why: string; readonly load: Omit<LoadOrder, 'seq' | 'patienceMs'> | null };

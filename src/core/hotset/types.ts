@@ -51,6 +51,8 @@ export type HotFacts = {
   /** What the active has loaded; null = not told. */
   readonly active: readonly HotModel[] | null;
   readonly own: readonly HotModel[];
+  /** Models that left memory at once and unbidden, and when (monotonic ms); null = none did. */
+  readonly lost: { readonly names: readonly string[]; readonly at: number } | null;
   readonly store: readonly Loadable[];
   /** Free memory for models; null = not known. */
   readonly freeBytes: number | null;

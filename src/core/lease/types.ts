@@ -113,7 +113,7 @@ export type LeaseContext = {
   readonly stalled: boolean;
   /** Who would take over now, for a role that must be given up at once; null or absent = nobody stands ready. */
   readonly heir?: NodeId | null;
-  /** Living nodes, this one included: the more there are, the less often those far from the role look. Absent = few. */
+  /** Living nodes, this one included: the more there are, the less often those far from the role look. Absent = few; Infinity = as seldom as is of use. */
   readonly crowd?: number;
 };
 

@@ -59,10 +59,24 @@ export function holderGone(s: LeaseState, now: Now): boolean {
 
 /** How long this process is too young to claim anything; 0 = old enough. Measured from its first majority of replies. */
 export function youngMsOf(s: LeaseState, now: Now): number {
-  const since: number[] = [];
-  for (const seen of s.servers) if (seen !== null) since.push(seen.runSince);
-  since.sort((a, b) => a - b);
   const wait = waitMs(s.config.ttlMs + s.config.lockDelayMs, s.config.driftPpm);
-  const from = since[majorityOf(s.config.servers) - 1];
-  return from === undefined ? wait : Math.max(0, Math.ceil(from + wait - now.mono));
+  const from = majorityRunSince(s);
+  return from === null ? wait : Math.max(0, Math.ceil(from + wait - now.mono));
+}
+
+/** Since when a majority of the servers has been seen in their present runs; null = it has not. Without a list: asked at every turn. */
+function majorityRunSince(s: LeaseState): number | null {
+  const majority = majorityOf(s.config.servers);
+  for (const last of s.servers) {
+    if (last === null) continue;
+    let before = 0;
+    let upTo = 0;
+    for (const seen of s.servers) {
+      if (seen === null || seen.runSince > last.runSince) continue;
+      upTo += 1;
+      if (seen.runSince < last.runSince) before += 1;
+    }
+    if (before < majority && upTo >= majority) return last.runSince;
+  }
+  return null;
 }

@@ -3,7 +3,7 @@ import type { NodeId } from '../types.ts';
 import { ACCUSERS_MAX, DUPLICATE_AFTER_MS, DUPLICATE_MS, GRACE_MS, PEERS_MAX, plausible } from './limits.ts';
 import { compareAge, type MemberRecord, merge, recordOf, sameRecord } from './merge.ts';
 import { hurry, tell } from './spread.ts';
-import { type Draft, newPeer, type Peer, patch } from './state.ts';
+import { type Draft, dropPeer, newPeer, type Peer, patch, putPeer } from './state.ts';
 import { doubtSelf } from './suspicion.ts';
 import type { MemberUpdate } from './types.ts';
 
@@ -47,7 +47,7 @@ export function admit(d: Draft, node: NodeId, address: string): Peer | null {
     return null;
   }
   const peer = newPeer(node, address, false, d.now);
-  d.peers.set(node, peer);
+  putPeer(d, peer);
   return peer;
 }
 
@@ -123,7 +123,7 @@ function appended(order: readonly NodeId[], accusers: readonly NodeId[]): readon
 function dropTombstone(d: Draft): boolean {
   let oldest: Peer | null = null;
   for (const peer of d.peers.values()) if (peer.reaped && (oldest === null || peer.endedAt < oldest.endedAt)) oldest = peer;
-  return oldest !== null && d.peers.delete(oldest.node);
+  return oldest !== null && dropPeer(d, oldest.node);
 }
 
 function whyOf(update: MemberUpdate): string {

@@ -109,7 +109,8 @@ const membersMade = new WeakMap<MembershipState['peers'], readonly Member[]>();
 export function membersOf(state: MembershipState): readonly Member[] {
   const made = membersMade.get(state.peers);
   if (made !== undefined) return made;
-  const members = [...state.peers.values()].filter((peer) => !peer.reaped).map(memberOf);
+  const members: Member[] = [];
+  for (const peer of state.peers.values()) if (!peer.reaped) members.push(memberOf(peer));
   membersMade.set(state.peers, members);
   return members;
 }
@@ -234,7 +235,7 @@ function onDialled(d: Draft, target: NodeId, ok: boolean): void {
  * whose address has just been learned gets one too: it dialled us, and unary calls need a way back.
  */
 function dialMissing(d: Draft): void {
-  for (const peer of [...d.peers.values()]) {
+  for (const peer of d.peers.values()) {
     const wanted = !peer.reaped && peer.address !== '' && peer.record.state !== 'left';
     const dueAt = peer.linked && peer.dialledAt !== -Infinity ? Infinity : peer.dialledAt + DIAL_MS;
     if (!wanted || d.now < dueAt) continue;
@@ -256,7 +257,7 @@ function exchangeWhenDue(d: Draft): void {
 
 /** Names every change of what is shown. */
 function report(d: Draft): void {
-  for (const peer of [...d.peers.values()]) {
+  for (const peer of d.peers.values()) {
     const shown = shownOf(d, peer);
     if (peer.reaped || shown === peer.shown || shown === 'unknown') continue;
     patch(d, peer.node, { shown, since: d.now });

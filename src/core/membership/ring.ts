@@ -16,9 +16,8 @@ export type Ring = {
   readonly restMs: number;
 };
 
-/** The ring as `self` sees it. `known` is returned when nothing changed: most steps change nobody's life. */
-export function ringOf(self: NodeId, live: readonly NodeId[], known: Ring | null): Ring {
-  if (known !== null && known.live.length === live.length && live.every((name, i) => name === known.live[i])) return known;
+/** The ring as `self` sees it. */
+export function ringOf(self: NodeId, live: readonly NodeId[]): Ring {
   const restMs = Math.max(1, Math.ceil((live.length - RING_SUCCESSORS) / ROTATION_BATCH)) * ROTATION_MS;
   if (live.length < ALL_TO_ALL_MAX) return { live, successors: live, speakers: new Set(live), restMs };
   const round = around(self, live);

@@ -12,7 +12,7 @@ import {
   UPDATES_OUT_MAX,
 } from './limits.ts';
 import { nextRandom } from './random.ts';
-import { ageMs, countLive, currentDigest, currentRing, type Draft, type Peer, selfUpdate, updateOf } from './state.ts';
+import { ageMs, countLive, currentDigest, currentRing, type Draft, type Peer, selfUpdate, spreadOf, updateOf } from './state.ts';
 import type { MemberUpdate } from './types.ts';
 
 const RIVAL_FRESH_MS = 2_000;
@@ -20,11 +20,12 @@ const RIVAL_FRESH_MS = 2_000;
 /** Queues news about a node; `by` is the accuser the line shall name. The oldest news falls out when there is too much. */
 export function tell(d: Draft, node: NodeId, by: NodeId): void {
   const key = `${node}|${by}`;
-  d.spread.delete(key);
-  d.spread.set(key, { node, by, left: spreadTimes(countLive(d.peers)) });
-  if (d.spread.size <= SPREAD_MAX) return;
-  const [oldest] = d.spread.keys();
-  if (oldest !== undefined) d.spread.delete(oldest);
+  const spread = spreadOf(d);
+  spread.delete(key);
+  spread.set(key, { node, by, left: spreadTimes(countLive(d.peers)) });
+  if (spread.size <= SPREAD_MAX) return;
+  const [oldest] = spread.keys();
+  if (oldest !== undefined) spread.delete(oldest);
 }
 
 /** Brings the next round forward. */
@@ -80,10 +81,12 @@ function rotate(d: Draft, rest: readonly Peer[]): readonly Peer[] {
 /** The news of this round, each counted down once. */
 function takeNews(d: Draft): readonly MemberUpdate[] {
   const news: MemberUpdate[] = [];
-  for (const [key, item] of d.spread) {
+  if (d.spread.size === 0) return news;
+  const spread = spreadOf(d);
+  for (const [key, item] of spread) {
     if (news.length >= UPDATES_OUT_MAX) break;
-    if (item.left <= 1) d.spread.delete(key);
-    else d.spread.set(key, { ...item, left: item.left - 1 });
+    if (item.left <= 1) spread.delete(key);
+    else spread.set(key, { ...item, left: item.left - 1 });
     const line = lineOf(d, item.node, item.by);
     if (line !== null && !news.some((other) => other.node === line.node && other.by === line.by)) news.push(line);
   }

@@ -85,10 +85,11 @@ export type MembershipState = {
   readonly alarmedAt: number;
 };
 
-/** The working copy of one step. */
-export type Draft = Omit<Mutable<MembershipState>, 'peers' | 'spread'> & {
-  peers: Map<NodeId, Peer>;
-  spread: Map<string, Spread>;
+/** The working copy of one step. Peers are changed by `putPeer` and `dropPeer`, news by `spreadOf`: the tables are copied at the first change. */
+export type Draft = Mutable<MembershipState> & {
+  /** The copies that this step made. */
+  ownPeers: Map<NodeId, Peer> | null;
+  ownSpread: Map<string, Spread> | null;
   readonly now: number;
   effects: MembershipEffect[];
   /** Records changed: the digest must be computed anew. */
@@ -99,13 +100,42 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Opens the working copy of a step. */
 export function draftOf(state: MembershipState, now: Now): Draft {
-  return { ...state, peers: new Map(state.peers), spread: new Map(state.spread), now: now.mono, effects: [], dirty: false };
+  return { ...state, ownPeers: null, ownSpread: null, now: now.mono, effects: [], dirty: false };
+}
+
+function peersOf(d: Draft): Map<NodeId, Peer> {
+  if (d.ownPeers === null) {
+    d.ownPeers = new Map(d.peers);
+    d.peers = d.ownPeers;
+  }
+  return d.ownPeers;
+}
+
+/** Enters a peer into the working copy, or replaces it. */
+export function putPeer(d: Draft, peer: Peer): void {
+  peersOf(d).set(peer.node, peer);
+}
+
+/** Takes a peer out of the working copy; false = it was not there. */
+export function dropPeer(d: Draft, node: NodeId): boolean {
+  return peersOf(d).delete(node);
+}
+
+/** The news of the working copy, to be changed. */
+export function spreadOf(d: Draft): Map<string, Spread> {
+  if (d.ownSpread === null) {
+    d.ownSpread = new Map(d.spread);
+    d.spread = d.ownSpread;
+  }
+  return d.ownSpread;
 }
 
 /** Closes the working copy. */
 export function stateOf(d: Draft): MembershipState {
   // The copy becomes the state, less its orders: copying it once more would cost as much as the rest of a quiet turn.
   d.effects = [];
+  d.ownPeers = null;
+  d.ownSpread = null;
   return d;
 }
 
@@ -161,7 +191,7 @@ export function patch(d: Draft, node: NodeId, fields: Partial<Peer>): Peer | nul
   const peer = d.peers.get(node);
   if (peer === undefined) return null;
   const next = { ...peer, ...fields };
-  d.peers.set(node, next);
+  putPeer(d, next);
   return next;
 }
 
@@ -224,10 +254,21 @@ export function ageMs(now: number, at: number): number {
   return Math.min(0xffff_ffff, Math.max(0, Math.round(now - at)));
 }
 
+function isSame(ring: Ring, peers: ReadonlyMap<NodeId, Peer>): boolean {
+  let n = 0;
+  for (const peer of peers.values()) {
+    if (!isLive(peer)) continue;
+    if (ring.live[n] !== peer.node) return false;
+    n += 1;
+  }
+  return n === ring.live.length;
+}
+
 /** The ring as it stands now. */
 export function currentRing(d: Draft): Ring {
+  if (d.ring !== null && isSame(d.ring, d.peers)) return d.ring;
   const live: NodeId[] = [];
   for (const peer of d.peers.values()) if (isLive(peer)) live.push(peer.node);
-  d.ring = ringOf(d.config.node, live, d.ring);
+  d.ring = ringOf(d.config.node, live);
   return d.ring;
 }

@@ -21,7 +21,7 @@ export function judgeAll(d: Draft): number {
   const { live, speakers, restMs } = currentRing(d);
   const court: Court = { n: live.length + 1, speakers, restMs };
   let next = d.lhm > 0 ? d.lhmAt + LHM_CLEAN_MS : Infinity;
-  for (const node of [...d.peers.keys()]) next = Math.min(next, judge(d, node, court));
+  for (const node of d.peers.keys()) next = Math.min(next, judge(d, node, court));
   return next;
 }
 

@@ -23,7 +23,7 @@ export const INSTANCE = 'OLLAMA_VIP';
 const IP_ADDRESS = /^(\d{1,3}(\.\d{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$/;
 
 /** Up to this many nodes adverts go to each peer; 100 a second to every one would be too many beyond. */
-const UNICAST_NODES_MAX = 16;
+export const UNICAST_NODES_MAX = 16;
 
 /** The FIFO that keepalived reports through; not in `vip/`, which must stay quiet. */
 export function fifoOf(runDir: string): string {

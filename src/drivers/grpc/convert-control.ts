@@ -39,6 +39,7 @@ export function statusOut(s: StatusView): wire.StatusReply {
     planned: s.planned === null ? undefined : { ...s.planned, atMs: uint64(s.planned.atMs) },
     rosterVersion: uint64(s.rosterVersion),
     settingsVersion: uint64(s.settingsVersion),
+    wallMs: uint64(s.wallMs),
   };
 }
 

@@ -15,14 +15,22 @@ export function reloadKeepalived(): boolean {
 
 function isOurs(pid: string): boolean {
   try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'keepalived' && namespaceOf(pid) === namespaceOf('self');
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'keepalived' && inOurNamespace(pid);
   } catch {
     return false;
   }
 }
 
-function namespaceOf(pid: string): string {
-  return readlinkSync(`/proc/${pid}/ns/net`);
+const PID_FILE = '/run/keepalived.pid';
+
+/** The packaged agent may not look into root's processes; then it is the keepalived of the host, by its own pid file, or a child of it. */
+function inOurNamespace(pid: string): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`) === readlinkSync('/proc/self/ns/net');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') return false;
+    return [pid, parentOf(pid)].includes(readFileSync(PID_FILE, 'utf8').trim());
+  }
 }
 
 function parentOf(pid: string): string {

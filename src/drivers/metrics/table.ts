@@ -97,6 +97,9 @@ export const metricTable: readonly MetricRow[] = [
   counter('ollama_answer_bytes_total', 'Bytes of answers that moved on the connections of users and runners.', [], ({ tally }) =>
     only(tally.latest.answerBytes),
   ),
+  counter('ollama_tokens_total', 'Tokens made by the runners of the local Ollama, as TCP tells (about).', [], ({ tally }) =>
+    only(tally.latest.tokens),
+  ),
   row('ollama_loaded_bytes', 'Memory of each loaded model.', ['model', 'where'], ({ tally }) =>
     tally.latest.loaded
       .slice(0, 64)

@@ -21,6 +21,7 @@ export type Tally = {
     readonly users: number | null;
     readonly waiting: number | null;
     readonly answerBytes: number;
+    readonly tokens: number;
     readonly gpu: { readonly usedBytes: number; readonly totalBytes: number } | null;
     readonly loaded: readonly { readonly name: string; readonly sizeBytes: number; readonly vramBytes: number }[];
   };
@@ -39,7 +40,16 @@ export function createTally(): Tally {
   const samples = new Float64Array(SAMPLES);
   let taken = 0;
   let moves: { cause: string; totalMs: number | null }[] = [];
-  let latest: Tally['latest'] = { responseMs: null, canaryMs: null, users: null, waiting: null, answerBytes: 0, gpu: null, loaded: [] };
+  let latest: Tally['latest'] = {
+    responseMs: null,
+    canaryMs: null,
+    users: null,
+    waiting: null,
+    answerBytes: 0,
+    tokens: 0,
+    gpu: null,
+    loaded: [],
+  };
 
   function probe(status: number, ms: number): void {
     probes[status === 0 ? 'timeout' : status >= 400 ? 'error' : 'ok'] += 1;
@@ -69,7 +79,13 @@ export function createTally(): Tally {
           latest = { ...latest, canaryMs: e.result === 'ok' ? e.ms : latest.canaryMs };
           return;
         case 'traffic':
-          latest = { ...latest, users: e.users, waiting: e.waiting, answerBytes: latest.answerBytes + Math.max(0, e.movedBytes) };
+          latest = {
+            ...latest,
+            users: e.users,
+            waiting: e.waiting,
+            answerBytes: latest.answerBytes + Math.max(0, e.movedBytes),
+            tokens: latest.tokens + Math.max(0, e.tokens ?? 0),
+          };
           return;
         case 'gpu':
           latest = { ...latest, gpu: e.error === '' && e.totalBytes > 0 ? { usedBytes: e.usedBytes, totalBytes: e.totalBytes } : null };

@@ -7,9 +7,10 @@ import type { RemedyOrder } from '../../core/health/remedy-types.ts';
 import type { CanaryOrder, Evidence } from '../../core/health/types.ts';
 import type { LoadOrder } from '../../core/hotset/types.ts';
 import type { CareWant } from '../../core/io.ts';
+import { createOllamaClient } from './client.ts';
 import { withVariant } from './heal-cache.ts';
 import { type OwnPorts, ownAgent } from './own-ports.ts';
-import { findRunners } from './runners.ts';
+import { findRunners, processStat } from './runners.ts';
 
 /** What it needs to know. Times in ms. */
 export type CareOptions = {
@@ -28,11 +29,14 @@ const ERROR_MAX = 160;
 const RESTART_LIMIT_MS = 100_000;
 const UNLOAD_LIMIT_MS = 10_000;
 const SHOW_LIMIT_MS = 5000;
+const LIST_LIMIT_MS = 1000;
 /** A load from a slow disk, within the time of a remedy. */
 const HEAL_LIMIT_MS = 50_000;
+const CUT = 'an answer that ended without done';
 const DENIED = 'does not support generate';
-/** One white pixel, PNG. */
-const IMAGE = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsPVkVAAAAABJRU5ErkJggg==';
+/** 64 x 64 white pixels, PNG: some models refuse, or break at, less than one patch. */
+const IMAGE =
+  'iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAIAAAAlC+aJAAAAS0lEQVR42u3PMQ0AAAwDoPo33UrYvQQckD4XAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAYHLAMpT0sIcNbcEAAAAAElFTkSuQmCC';
 
 type Reply = { readonly status: number; readonly text: string };
 
@@ -40,6 +44,7 @@ type Reply = { readonly status: number; readonly text: string };
 export function createCare(options: CareOptions): CarePort {
   const base = new URL(options.url).origin;
   const dispatcher = ownAgent({ connections: 4, keepAliveMs: 1000, connectMs: 5000, own: options.own });
+  const asking = createOllamaClient(base, { timeoutMs: LIST_LIMIT_MS, own: options.own });
   const blobs = `${options.store.replace(/\/+$/, '')}/blobs`;
   const stop = new AbortController();
   const done = { canary: 0, load: 0, remedy: 0 };
@@ -67,6 +72,17 @@ export function createCare(options: CareOptions): CarePort {
   }
 
   async function canary(order: CanaryOrder): Promise<void> {
+    if (order.runner !== undefined && !(await isStillThere(order, order.runner))) {
+      tell({
+        k: 'canary',
+        seq: order.seq,
+        ms: 0,
+        result: 'error',
+        status: 0,
+        error: 'it left memory, or its runner died or stopped: not asked',
+      });
+      return;
+    }
     const start = performance.now();
     const body = {
       model: order.model,
@@ -79,15 +95,26 @@ export function createCare(options: CareOptions): CarePort {
     const ms = performance.now() - start;
     const seen = { k: 'canary', seq: order.seq, ms } as const;
     if (isReply(end)) {
-      const ok = end.status === 200;
+      // A stream that a repeated token or a broken runner cuts short ends well-formed: only `done` tells.
+      const cut = end.status === 200 && !/"done"\s*:\s*true/.test(end.text);
+      const ok = end.status === 200 && !cut;
       const poisoned = !ok && (await isPoisoned(order.model, end));
-      tell({ ...seen, result: ok ? 'ok' : 'error', status: end.status, error: ok ? '' : errorIn(end.text), poisoned });
+      tell({ ...seen, result: ok ? 'ok' : 'error', status: end.status, error: ok ? '' : cut ? CUT : errorIn(end.text), poisoned });
       return;
     }
     // A connection that broke is no silence: the server died, and that is seen elsewhere.
     // So is a wait that this process overslept: the answer may be there and unread.
     const silent = ms >= order.deadlineMs - 1 && ms < order.deadlineMs + LATE_MS;
     tell({ ...seen, result: silent ? 'silent' : 'error', status: 0, error: silent ? '' : textOf(end) });
+  }
+
+  // The order rests on looks that may be seconds old. A question to what has left memory since would load it (H4).
+  async function isStillThere({ model, numCtx }: CanaryOrder, runner: NonNullable<CanaryOrder['runner']>): Promise<boolean> {
+    const list = await asking.ps(stop.signal);
+    const row = list.k === 'answer' ? list.value?.find((m) => m.name === model) : undefined;
+    if (row === undefined || row.contextLength !== numCtx) return false;
+    const stat = processStat(runner.pid);
+    return stat !== null && stat.startedAt === runner.startedAt && stat.state !== 'Z' && stat.state !== 'T';
   }
 
   // Ollama's cache denies it, and the file itself, which /api/show reads, says otherwise: that contradiction is the proof.
@@ -164,7 +191,7 @@ export function createCare(options: CareOptions): CarePort {
     },
     async close() {
       stop.abort();
-      await dispatcher.destroy();
+      await Promise.all([dispatcher.destroy(), asking.close()]);
     },
   };
 }

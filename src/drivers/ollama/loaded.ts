@@ -7,6 +7,8 @@ const ASK_MS = 5000;
 /** A runner ends when its last request does. */
 const UNLOAD_MS = 30_000;
 const POLL_MS = 100;
+/** An order to unload that comes during a load is answered and lost: it is given again. */
+const AGAIN_MS = 1000;
 /** Weights of any size; a load that makes no progress is ended by Ollama itself after 5 minutes. */
 const LOAD_MS = 600_000;
 const BODY_BYTES_MAX = 8 * 1024 * 1024;
@@ -55,8 +57,12 @@ export function openLoaded(url: string, wallMs: () => number): LoadedPort & { cl
     loaded,
     unload: async (name, signal) => {
       const until = performance.now() + UNLOAD_MS;
-      await ask('/api/generate', { model: name, keep_alive: 0 }, ASK_MS, signal);
+      let askedAt = -Infinity;
       while (performance.now() < until && !signal.aborted) {
+        if (performance.now() - askedAt >= AGAIN_MS) {
+          await ask('/api/generate', { model: name, keep_alive: 0 }, ASK_MS, signal);
+          askedAt = performance.now();
+        }
         const rows = await loaded(signal);
         if (rows?.every((row) => row.name !== name) === true) return true;
         await pause(POLL_MS, undefined, { signal }).catch(() => undefined);

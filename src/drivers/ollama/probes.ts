@@ -34,16 +34,16 @@ export function startOllamaProbes(options: ProbeOptions): OllamaPort {
   }
 
   // A closed port is tried ten times a second; repeating that it is closed once per probe is enough.
-  function refused(): void {
+  function refused(ms: number): void {
     const now = performance.now();
     if (now - refusedAt < probeMs) return;
     refusedAt = now;
-    tell({ k: 'connect', result: 'refused' });
+    tell({ k: 'connect', result: 'refused', ms });
   }
 
   function held(fact: HeldFact): void {
     if (fact.k === 'connect' && fact.result === 'refused') {
-      refused();
+      refused(0);
       return;
     }
     if (fact.k === 'down') refusedAt = -Infinity;
@@ -81,7 +81,7 @@ export function startOllamaProbes(options: ProbeOptions): OllamaPort {
   ];
 
   function answered<T>(asked: Asked<T>, report: (answer: Answer<T>) => void): undefined {
-    if (asked.k === 'refused') refused();
+    if (asked.k === 'refused') refused(asked.ms);
     else report(asked.k === 'answer' ? asked : { status: 0, ms: asked.ms, value: null });
   }
 

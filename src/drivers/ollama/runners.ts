@@ -116,6 +116,8 @@ export function createRunnerWatch(blobs: string): {
     async look(full, timeoutMs) {
       const before = known;
       await refresh(full);
+      // One that is gone may have another in its place.
+      if (!full && known.length < before.length) await refresh(true);
       return Promise.all(
         known.map(async (r): Promise<RunnerSeen> => {
           const old = before.find((b) => b.pid === r.pid && b.startedAt === r.startedAt);

@@ -11,6 +11,8 @@ export type Connection = {
   readonly peerPort: number;
   readonly sent: number;
   readonly received: number;
+  /** Segments with data that were sent. */
+  readonly pieces?: number;
   readonly sendAgeMs: number;
   readonly receiveAgeMs: number;
 };
@@ -36,6 +38,7 @@ export function readConnections(text: string): readonly Connection[] {
       peerPort: portOf(peer),
       sent: numberOf(facts, 'bytes_sent'),
       received: numberOf(facts, 'bytes_received'),
+      pieces: numberOf(facts, 'data_segs_out'),
       sendAgeMs: numberOf(facts, 'lastsnd'),
       receiveAgeMs: numberOf(facts, 'lastrcv'),
     });
@@ -94,12 +97,33 @@ export function trafficOf(
   };
 }
 
+/**
+ * About how many tokens the runners have sent since the look before: a runner streams every token to Ollama in a piece of its own. `before`: pieces
+ * by connection; null = the first look, which proves nothing. A number that has become smaller is another connection on the same ports.
+ */
+export function tokensOf(
+  connections: readonly Connection[],
+  port: number,
+  before: ReadonlyMap<string, number> | null,
+): { readonly tokens: number; readonly pieces: ReadonlyMap<string, number> } {
+  const runners = connections.filter((c) => c.localPort !== port);
+  const pieces = new Map(runners.map((c) => [`${c.localPort} ${c.peer} ${c.peerPort}`, c.pieces ?? 0]));
+  if (before === null) return { tokens: 0, pieces };
+  const since = ([key, now]: [string, number]): number => {
+    const was = before.get(key) ?? 0;
+    return now < was ? now : now - was;
+  };
+  return { tokens: [...pieces].reduce((sum, entry) => sum + since(entry), 0), pieces };
+}
+
 /** A watcher of one Ollama's port. `own` tells the peer ports of our own connections. */
 export function createTrafficWatch(
   port: number,
   own: () => ReadonlySet<number>,
 ): { look(runnerPorts: readonly number[]): Promise<Traffic | null> } {
   let before: ReadonlyMap<string, number> | null = null;
+  // Kept while nobody is connected: Ollama uses its connections to the runners again.
+  let piecesBefore: ReadonlyMap<string, number> | null = null;
   const none: Traffic = {
     users: 0,
     movedBytes: 0,
@@ -116,6 +140,7 @@ export function createTrafficWatch(
       const mine = own();
       if (!tables.some((table) => establishedPeers(table, port).some((peer) => !mine.has(peer)))) {
         before = new Map();
+        piecesBefore ??= new Map();
         return none;
       }
       const text = await ss([port, ...runnerPorts]);
@@ -125,7 +150,9 @@ export function createTrafficWatch(
       const first = before === null ? trafficOf(connections, port, (peer) => mine.has(peer), new Map()).sent : before;
       const { traffic, sent } = trafficOf(connections, port, (peer) => mine.has(peer), first);
       before = sent;
-      return traffic;
+      const { tokens, pieces } = tokensOf(connections, port, piecesBefore);
+      piecesBefore = pieces;
+      return { ...traffic, tokens };
     },
   };
 }

@@ -1,5 +1,5 @@
 // What is looked at behind HTTP, each kind at its own pace: runner processes, bytes on connections, the serving process, the host's means.
-// An idle node without a loaded model costs next to nothing: then neither /proc is scanned nor a program run.
+// An idle node without a loaded model costs next to nothing: then no program is run, and /proc is scanned once a minute.
 import type { Evidence, LoadedModel } from '../../core/health/types.ts';
 import { lookAtCards, lookAtDisk, lookAtMemory } from './host.ts';
 import type { OwnPorts } from './own-ports.ts';
@@ -29,6 +29,8 @@ type Rest = {
 
 /** All of /proc is read again after this long at the latest, while something is loaded. */
 const SCAN_MS = 15_000;
+/** And while nothing is: a runner that a killed Ollama left behind holds its memory all the same. */
+const EMPTY_SCAN_MS = 60_000;
 /** Slower looks without users: with something loaded, and with nothing. */
 const IDLE_FACTOR = 2;
 const EMPTY_FACTOR = 4;
@@ -52,7 +54,7 @@ export function watchBehind(
   async function lookAtRunners(): Promise<undefined> {
     const now = performance.now();
     const restless = now - changedAt < RESTLESS_MS || waiting;
-    const due = restless || (count > 0 && now - scannedAt >= SCAN_MS);
+    const due = restless || now - scannedAt >= (count > 0 ? SCAN_MS : EMPTY_SCAN_MS);
     // A runner that is gone, or one more: the known ones alone tell the first, a scan the second.
     const full = due || (count > 0 && runners.known().length < count);
     if (!full && count === 0 && runners.known().length === 0) return;

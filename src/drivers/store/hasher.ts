@@ -4,13 +4,13 @@ import type { BlobRef, Sha256 } from '../../core/replication/types.ts';
 import type { Catalog } from './catalog.ts';
 import { hashFile, type Rest } from './hash.ts';
 import { blobFile } from './layout.ts';
-import type { FromThread } from './messages.ts';
+import type { FromThread, Verdict } from './messages.ts';
 
 /** The queue of hashes. */
 export type Hasher = {
-  /** Answered with `verdict` once the blob's hash is known. */
-  readonly ask: (id: number, ref: BlobRef) => void;
-  /** Answered with `verdict` after the blob was read anew, beside the queue. */
+  /** Each is answered once its hash is known. */
+  readonly ask: (asks: readonly { readonly id: number; readonly ref: BlobRef }[]) => void;
+  /** Answered after the blob was read anew, beside the queue. */
   readonly rehash: (id: number, ref: BlobRef, bytesPerSecondMax: number) => void;
   /** The catalog was scanned: take its list anew. */
   readonly refill: () => void;
@@ -22,6 +22,7 @@ export function openHasher(args: {
   readonly root: string;
   readonly catalog: Catalog;
   readonly tell: (message: FromThread) => void;
+  readonly answer: (verdict: Verdict) => void;
   readonly learned: () => void;
   readonly moved: () => void;
   readonly idle: () => void;
@@ -82,12 +83,12 @@ export function openHasher(args: {
 
   function answer(id: number, ref: BlobRef): void {
     const { state, key } = catalog.stateOf(ref);
-    tell({ k: 'verdict', id, verdict: state === 'unhashed' ? 'absent' : state, key });
+    args.answer({ id, verdict: state === 'unhashed' ? 'absent' : state, key });
   }
 
   return {
-    ask: (id, ref) => {
-      questions.push({ id, ref });
+    ask: (asks) => {
+      questions.push(...asks);
       void run();
     },
     rehash: (id, ref, bytesPerSecondMax) => {

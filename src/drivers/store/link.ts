@@ -1,8 +1,20 @@
 // The main thread's end of the store's thread: questions with answers, the mirror of what is verified, the latest inventory.
 import { Worker } from 'node:worker_threads';
+import { gather } from '../../core/replication/gather.ts';
 import type { BlobRef, Inventory, Sha256 } from '../../core/replication/types.ts';
 import type { Owner } from './durable.ts';
-import type { BlobVerdict, FromThread, LogFields, NamedBlobs, ThreadSetup, ToThread, VerifiedChange } from './messages.ts';
+import type {
+  BlobVerdict,
+  FromThread,
+  LogFields,
+  NamedBlobs,
+  PlaceAsk,
+  Placed,
+  ThreadSetup,
+  ToThread,
+  Verdict,
+  VerifiedChange,
+} from './messages.ts';
 
 /** Takes a log line. `event` is a stable id. */
 export type Log = (level: 'info' | 'warn' | 'error', event: string, text: string, fields: LogFields) => void;
@@ -17,6 +29,8 @@ export type ThreadLink = {
   readonly verify: (ref: BlobRef) => Promise<BlobVerdict>;
   /** Reads the blob anew; see the `rehash` question. */
   readonly rehash: (ref: BlobRef, bytesPerSecondMax: number) => Promise<BlobVerdict>;
+  /** Those of these that do not lie there as verified, by stat alone. */
+  readonly doubtful: (refs: readonly BlobRef[]) => Promise<readonly BlobRef[]>;
   /** Looks at the disk and tells what every manifest names. Throws when the store is refused. */
   readonly list: () => Promise<readonly NamedBlobs[]>;
   /** Flushes the store's file system; false: it could not be done. */
@@ -26,6 +40,8 @@ export type ThreadLink = {
   readonly published: (digest: Sha256, key: string) => void;
   readonly close: () => Promise<void>;
 };
+
+type Answer = FromThread | Verdict | Placed;
 
 const RESTART_MS = 1000;
 const CLOSE_MS = 2000;
@@ -41,7 +57,7 @@ export async function startThread(args: {
 }): Promise<ThreadLink> {
   const { setup, log } = args;
   const mirror = new Map<Sha256, string>();
-  const open = new Map<number, (message: FromThread | null) => void>();
+  const open = new Map<number, (message: Answer | null) => void>();
   let inventory = NOT_YET;
   let nextId = 1;
   let closing = false;
@@ -71,11 +87,13 @@ export async function startThread(args: {
     switch (message.k) {
       case 'scanned':
       case 'listed':
-      case 'verdict':
       case 'synced':
+      case 'doubtful':
+        answer(message.id, message);
+        return;
+      case 'verdicts':
       case 'placed':
-        open.get(message.id)?.(message);
-        open.delete(message.id);
+        for (const one of message.answers) answer(one.id, one);
         return;
       case 'blobs':
         for (const digest of message.change.remove) mirror.delete(digest);
@@ -91,25 +109,36 @@ export async function startThread(args: {
     }
   }
 
-  function ask(question: (id: number) => ToThread): Promise<FromThread | null> {
+  function answer(id: number, message: Answer): void {
+    open.get(id)?.(message);
+    open.delete(id);
+  }
+
+  const post = (message: ToThread) => worker.postMessage(message);
+  const postVerify = gather<{ readonly id: number; readonly ref: BlobRef }>(setImmediate, (asks) => post({ k: 'verify', asks }));
+  const postPlace = gather<PlaceAsk>(setImmediate, (asks) => post({ k: 'place', asks }));
+
+  /** Null: the thread stopped, or is not there. */
+  function ask(put: (id: number) => void): Promise<Answer | null> {
+    if (worker.threadId === -1) return Promise.resolve(null);
     const id = nextId++;
-    const { promise, resolve } = Promise.withResolvers<FromThread | null>();
+    const { promise, resolve } = Promise.withResolvers<Answer | null>();
     open.set(id, resolve);
-    worker.postMessage(question(id));
+    put(id);
     return promise;
   }
 
-  async function verdictOn(ref: BlobRef, question: (id: number) => ToThread): Promise<BlobVerdict> {
-    const answer = await ask(question);
-    if (answer?.k !== 'verdict') throw new Error(STOPPED);
-    if (answer.verdict === 'verified') mirror.set(ref.digest, answer.key);
-    return answer.verdict;
+  async function verdictOn(ref: BlobRef, put: (id: number) => void): Promise<BlobVerdict> {
+    const given = await ask(put);
+    if (given === null || !('verdict' in given)) throw new Error(STOPPED);
+    if (given.verdict === 'verified') mirror.set(ref.digest, given.key);
+    return given.verdict;
   }
 
   async function close(): Promise<void> {
     closing = true;
     const gone = worker.threadId === -1 ? Promise.resolve() : new Promise((resolve) => worker.once('exit', resolve));
-    worker.postMessage({ k: 'close' } satisfies ToThread);
+    post({ k: 'close' });
     const timer = setTimeout(() => void worker.terminate(), CLOSE_MS);
     await gone;
     clearTimeout(timer);
@@ -120,29 +149,34 @@ export async function startThread(args: {
     keyOf: (digest) => mirror.get(digest),
     verifiedNow: () => ({ add: [...mirror], remove: [] }),
     rescan: async () => {
-      await ask((id) => ({ k: 'rescan', id }));
+      await ask((id) => post({ k: 'rescan', id }));
     },
-    verify: (ref) => verdictOn(ref, (id) => ({ k: 'verify', id, ...ref })),
-    rehash: (ref, bytesPerSecondMax) => verdictOn(ref, (id) => ({ k: 'rehash', id, ...ref, bytesPerSecondMax })),
+    verify: (ref) => verdictOn(ref, (id) => postVerify({ id, ref })),
+    rehash: (ref, bytesPerSecondMax) => verdictOn(ref, (id) => post({ k: 'rehash', id, ref, bytesPerSecondMax })),
+    doubtful: async (refs) => {
+      const given = await ask((id) => post({ k: 'check', id, refs }));
+      if (given === null || !('k' in given) || given.k !== 'doubtful') throw new Error(STOPPED);
+      return given.refs;
+    },
     list: async () => {
-      const answer = await ask((id) => ({ k: 'list', id }));
-      if (answer?.k !== 'listed') throw new Error(STOPPED);
-      if (answer.refused !== null) throw new Error(answer.refused);
-      return answer.models;
+      const given = await ask((id) => post({ k: 'list', id }));
+      if (given === null || !('k' in given) || given.k !== 'listed') throw new Error(STOPPED);
+      if (given.refused !== null) throw new Error(given.refused);
+      return given.models;
     },
     sync: async () => {
-      const answer = await ask((id) => ({ k: 'sync', id }));
-      return answer?.k === 'synced' && answer.done;
+      const given = await ask((id) => post({ k: 'sync', id }));
+      return given !== null && 'k' in given && given.k === 'synced' && given.done;
     },
     place: async (ref, key, owner) => {
-      const answer = await ask((id) => ({ k: 'place', id, ref, key, owner }));
-      if (answer?.k !== 'placed') return { placed: false, key };
-      if (answer.key !== null) mirror.set(ref.digest, answer.key);
-      return { placed: answer.key !== null, key: answer.partKey };
+      const given = await ask((id) => postPlace({ id, ref, key, owner }));
+      if (given === null || !('partKey' in given)) return { placed: false, key };
+      if (given.key !== null) mirror.set(ref.digest, given.key);
+      return { placed: given.key !== null, key: given.partKey };
     },
     published: (digest, key) => {
       mirror.set(digest, key);
-      worker.postMessage({ k: 'published', digest, key } satisfies ToThread);
+      post({ k: 'published', digest, key });
     },
     close: () => {
       closed ??= close();

@@ -13,19 +13,24 @@ export type ThreadSetup = {
 /** What the thread is asked. */
 export type ToThread =
   | { readonly k: 'rescan'; readonly id: number }
-  /** Hash this blob now unless its hash is known; answered by `verdict`. */
-  | { readonly k: 'verify'; readonly id: number; readonly digest: Sha256; readonly sizeBytes: number }
-  /** Hash this blob now, whatever is known of it, at most so fast (bytes per second, 0 = no limit); answered by `verdict`. */
-  | { readonly k: 'rehash'; readonly id: number; readonly digest: Sha256; readonly sizeBytes: number; readonly bytesPerSecondMax: number }
+  /** Hash these blobs now unless their hash is known; each answered in a `verdicts`. */
+  | { readonly k: 'verify'; readonly asks: readonly { readonly id: number; readonly ref: BlobRef }[] }
+  /** Hash this blob now, whatever is known of it, at most so fast (bytes per second, 0 = no limit); answered in a `verdicts`. */
+  | { readonly k: 'rehash'; readonly id: number; readonly ref: BlobRef; readonly bytesPerSecondMax: number }
+  /** Which of these do not lie there as verified? By stat alone; answered by `doubtful`. */
+  | { readonly k: 'check'; readonly id: number; readonly refs: readonly BlobRef[] }
   /** Look at the disk, then tell which model names which blobs; answered by `listed`. */
   | { readonly k: 'list'; readonly id: number }
   /** Flush the store's file system; answered by `synced`. */
   | { readonly k: 'sync'; readonly id: number }
-  /** Move this small blob, whose part has the file key `key`, under its final name; answered by `placed`. */
-  | { readonly k: 'place'; readonly id: number; readonly ref: BlobRef; readonly key: string; readonly owner: Owner }
+  /** Move these small blobs under their final names; each answered in a `placed`. */
+  | { readonly k: 'place'; readonly asks: readonly PlaceAsk[] }
   /** The main thread published this blob, hashed while it arrived. */
   | { readonly k: 'published'; readonly digest: Sha256; readonly key: string }
   | { readonly k: 'close' };
+
+/** A small blob whose part has the file key `key`. */
+export type PlaceAsk = { readonly id: number; readonly ref: BlobRef; readonly key: string; readonly owner: Owner };
 
 /** State of one blob under its final name. */
 export type BlobVerdict = 'verified' | 'absent' | 'corrupt';
@@ -36,14 +41,20 @@ export type NamedBlobs = { readonly path: ModelPath; readonly digest: Sha256; re
 /** Verified blobs that came and went since the last change: what may be served to peers. `key` is the file key of that file. */
 export type VerifiedChange = { readonly add: readonly (readonly [digest: Sha256, key: string])[]; readonly remove: readonly Sha256[] };
 
+/** Answer to one `verify` or `rehash`. */
+export type Verdict = { readonly id: number; readonly verdict: BlobVerdict; readonly key: string };
+
+/** Answer to one `place`. `key` null: not placed; `partKey` is then the file key of the part as it was left. */
+export type Placed = { readonly id: number; readonly key: string | null; readonly partKey: string };
+
 /** What the thread tells. */
 export type FromThread =
   | { readonly k: 'scanned'; readonly id: number }
-  | { readonly k: 'verdict'; readonly id: number; readonly verdict: BlobVerdict; readonly key: string }
+  | { readonly k: 'verdicts'; readonly answers: readonly Verdict[] }
+  | { readonly k: 'doubtful'; readonly id: number; readonly refs: readonly BlobRef[] }
   | { readonly k: 'listed'; readonly id: number; readonly models: readonly NamedBlobs[]; readonly refused: string | null }
   | { readonly k: 'synced'; readonly id: number; readonly done: boolean }
-  /** Null: not placed; `partKey` is then the file key of the part as it was left. */
-  | { readonly k: 'placed'; readonly id: number; readonly key: string | null; readonly partKey: string }
+  | { readonly k: 'placed'; readonly answers: readonly Placed[] }
   | { readonly k: 'blobs'; readonly change: VerifiedChange }
   | { readonly k: 'inventory'; readonly inventory: Inventory }
   | {

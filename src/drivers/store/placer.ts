@@ -22,7 +22,7 @@ export type Placer = { readonly place: (placing: Placing) => void };
 type Ready = { readonly placing: Placing; readonly part: string; readonly key: string };
 
 const BATCH_FILES = 4;
-const GATHER_MS = 60;
+const GATHER_MS = 30;
 const OPEN = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** `sync` flushes the file system, false = it could not; `verifiedKey` is the key of the verified blob under its final name. */

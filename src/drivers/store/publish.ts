@@ -17,6 +17,8 @@ export type PublishContext = {
   readonly inventory: () => Inventory;
   readonly keyOf: (digest: Sha256) => string | undefined;
   readonly verify: (ref: BlobRef) => Promise<BlobVerdict>;
+  /** Those of these whose file is not the one that was verified; by stat alone, and on the store's thread: a model may name thousands. */
+  readonly doubtful: (refs: readonly BlobRef[]) => Promise<readonly BlobRef[]>;
   readonly published: (digest: Sha256, key: string) => void;
   /** The part is no longer held. */
   readonly letGo: (digest: Sha256) => Promise<void>;
@@ -88,11 +90,12 @@ export async function publishModel(context: PublishContext, order: PublishOrder)
   const file = manifestFile(root, order.path);
   const prepare = async () => {
     await makeDirectories(root, dirname(file), owner);
-    return (await vanished(context, manifest.blobs)).length === 0;
+    return (await context.doubtful(manifest.blobs)).length === 0;
   };
   const visible = await renameInto(staged, file, prepare);
   if (visible) await syncUpTo(root, dirname(file));
-  const lost = await vanished(context, manifest.blobs);
+  // Without an answer nobody knows; then the model is taken back, and published anew.
+  const lost = await context.doubtful(manifest.blobs).catch(() => manifest.blobs);
   if (visible && lost.length === 0) return { k: 'published' };
   // A `rm` of another model took a shared blob at this very moment. A model without weights would poison Ollama's cache: take it back.
   if (visible) await unlinkIf(file, ino);
@@ -107,31 +110,11 @@ function variantOf(inventory: Inventory, path: ModelPath): string | null {
 
 /** Blobs that are not there as verified, after hashing what is there unhashed. */
 async function missingOf(context: PublishContext, refs: readonly BlobRef[]): Promise<readonly BlobRef[]> {
-  const doubtful = await vanished(context, refs);
   const missing: BlobRef[] = [];
-  for (const ref of doubtful) {
+  for (const ref of await context.doubtful(refs)) {
     if ((await context.verify(ref)) !== 'verified') missing.push(ref);
   }
   return missing;
-}
-
-/** Blobs whose file is not the one that was verified; by stat alone. */
-async function vanished(context: PublishContext, refs: readonly BlobRef[]): Promise<readonly BlobRef[]> {
-  const gone: BlobRef[] = [];
-  for (const ref of refs) {
-    const key = await keyOnDisk(blobFile(context.root, ref.digest), ref.sizeBytes);
-    if (key === null || key !== context.keyOf(ref.digest)) gone.push(ref);
-  }
-  return gone;
-}
-
-async function keyOnDisk(file: string, sizeBytes: number): Promise<string | null> {
-  try {
-    const stat = await lstat(file, { bigint: true });
-    return stat.isFile() && stat.size === BigInt(sizeBytes) ? fileKeyOf(stat) : null;
-  } catch {
-    return null;
-  }
 }
 
 async function unlinkIf(file: string, ino: bigint): Promise<void> {

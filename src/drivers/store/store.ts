@@ -4,6 +4,7 @@ import { constants, realpathSync } from 'node:fs';
 import { chmod, chown, lstat, mkdir, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { SMALL_BLOB_BYTES } from '../../core/replication/sizes.ts';
 import type { BlobRef, Inventory, ModelPath, Sha256 } from '../../core/replication/types.ts';
 import { codeOf, type Owner, openFlush, openRegular, writeDurably } from './durable.ts';
 import { openHeld } from './held.ts';
@@ -52,8 +53,8 @@ export type Store = {
   readonly verify: (ref: BlobRef) => Promise<BlobVerdict>;
   /** Bytes that may still be written, the reserve kept; can be negative. */
   readonly freeBytes: () => Promise<number>;
-  /** File to receive a blob into, and what an earlier attempt left in it: kept over restarts, so that a copy resumes. */
-  readonly stage: (digest: Sha256) => Promise<Staged>;
+  /** File to receive a blob into, and what an earlier attempt left in it: kept over restarts, so that a copy resumes. Of a small blob nobody looks. */
+  readonly stage: (digest: Sha256, sizeBytes?: number) => Promise<Staged>;
   /** Keeps a verified part, whose file key is `key`, in the stage until its model comes. */
   readonly holdBlob: (ref: BlobRef, key: string) => Promise<void>;
   /** Gives up held parts older than `maxAgeMs`, but those in `keep`; whether any went. */
@@ -79,8 +80,6 @@ export type Store = {
 /** Where a blob is received. `heldKey`: the part is whole and verified, and this is its file key. */
 export type Staged = { readonly file: string; readonly presentBytes: number; readonly heldKey: string | null };
 
-/** Blobs up to this size are placed many at once. */
-const SMALL_BYTES = 1024 * 1024;
 const RESCAN_MS = 30_000;
 const STALE_PART_MS = 7 * 86_400_000;
 const READ_ROUNDS = 3;
@@ -105,9 +104,11 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const flush = openFlush(thread.sync);
   const held = await openHeld(root);
   const prepare = remembered(() => prepareStage(root));
+  // What could not be placed holds a file open while it is published: one after the other, for it may be thousands.
+  let lastAlone: Promise<void> = Promise.resolve();
   const context = async (): Promise<PublishContext> => {
-    const { inventory, keyOf, verify, published } = thread;
-    return { root, owner: await prepare(), flush, letGo: held.letGo, inventory, keyOf, verify, published, keepCorrupt };
+    const { inventory, keyOf, verify, doubtful, published } = thread;
+    return { root, owner: await prepare(), flush, letGo: held.letGo, inventory, keyOf, verify, doubtful, published, keepCorrupt };
   };
   async function keepCorrupt(ref: BlobRef): Promise<void> {
     const id = await quarantine.create({ kind: 'corrupt', path: '', manifestDigest: '', blobs: [ref] }, ref.digest);
@@ -149,18 +150,21 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     parseManifest,
     verify: thread.verify,
     freeBytes,
-    stage: async (digest) => {
+    stage: async (digest, sizeBytes = Number.POSITIVE_INFINITY) => {
       await prepare();
       const file = partFile(root, digest);
-      const present = await lstat(file).catch(() => null);
+      const present = sizeBytes <= SMALL_BLOB_BYTES ? null : await lstat(file).catch(() => null);
       return { file, presentBytes: present?.size ?? 0, heldKey: await held.keyOf(digest) };
     },
     holdBlob: async (ref, key) => held.hold(ref.digest, key, await prepare()),
     dropHeld: (maxAgeMs, keep) => held.drop(maxAgeMs, keep, Date.now()),
     publishBlob: async (ref, key) => {
-      if (ref.sizeBytes > SMALL_BYTES) return publishBlob(await context(), ref, key);
+      if (ref.sizeBytes > SMALL_BLOB_BYTES) return publishBlob(await context(), ref, key);
       const small = await thread.place(ref, key, await prepare());
-      return small.placed ? held.letGo(ref.digest) : publishBlob(await context(), ref, small.key);
+      if (small.placed) return held.letGo(ref.digest);
+      const alone = lastAlone.then(async () => publishBlob(await context(), ref, small.key));
+      lastAlone = alone.catch(() => undefined);
+      return alone;
     },
     publishModel: publish,
     rehash: thread.rehash,

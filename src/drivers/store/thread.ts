@@ -1,12 +1,13 @@
 // The store's thread: watches, scans and hashes, so that the main thread does none of it. Started by store.ts.
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { gather } from '../../core/replication/gather.ts';
 import { sha256OfBlobName } from '../../core/replication/names.ts';
 import type { Sha256 } from '../../core/replication/types.ts';
 import { type Catalog, openCatalog } from './catalog.ts';
 import { syncFileSystem } from './durable.ts';
 import { openHasher } from './hasher.ts';
 import { blobsDir } from './layout.ts';
-import type { FromThread, ThreadSetup, ToThread } from './messages.ts';
+import type { FromThread, PlaceAsk, Placed, ThreadSetup, ToThread, Verdict } from './messages.ts';
 import { openPlacer } from './placer.ts';
 import { openSchedule } from './schedule.ts';
 import { openVerified, type Verified } from './verified.ts';
@@ -43,6 +44,7 @@ function serve(port: MessagePort, setup: ThreadSetup): void {
     root,
     catalog,
     tell,
+    answer: gather<Verdict>(setImmediate, (answers) => tell({ k: 'verdicts', answers })),
     learned: reporter.soon,
     moved: () => schedule.within(RETRY_MS),
     idle: reporter.flush,
@@ -69,6 +71,14 @@ function serve(port: MessagePort, setup: ThreadSetup): void {
     catalog.learn(digest, key, true);
     reporter.soon();
   };
+  const tellPlaced = gather<Placed>(setImmediate, (answers) => tell({ k: 'placed', answers }));
+  const place = ({ id, ...placing }: PlaceAsk) => {
+    const done = (key: string | null, partKey: string) => {
+      if (key !== null) learnPlaced(placing.ref.digest, key);
+      tellPlaced({ id, key, partKey });
+    };
+    placer.place({ ...placing, done });
+  };
   const saver = setInterval(() => save(verified, verifiedFile, tell), SAVE_MS);
 
   port.on('message', (message: ToThread) => {
@@ -82,10 +92,13 @@ function serve(port: MessagePort, setup: ThreadSetup): void {
         schedule.now();
         return;
       case 'rehash':
-        hasher.rehash(message.id, { digest: message.digest, sizeBytes: message.sizeBytes }, message.bytesPerSecondMax);
+        hasher.rehash(message.id, message.ref, message.bytesPerSecondMax);
         return;
       case 'verify':
-        hasher.ask(message.id, { digest: message.digest, sizeBytes: message.sizeBytes });
+        hasher.ask(message.asks);
+        return;
+      case 'check':
+        tell({ k: 'doubtful', id: message.id, refs: message.refs.filter((ref) => catalog.stateOf(ref).state !== 'verified') });
         return;
       case 'sync':
         void syncFileSystem(root).then((done) => tell({ k: 'synced', id: message.id, done }));
@@ -93,15 +106,9 @@ function serve(port: MessagePort, setup: ThreadSetup): void {
       case 'published':
         learnPlaced(message.digest, message.key);
         return;
-      case 'place': {
-        const { id, ref } = message;
-        const done = (key: string | null, partKey: string) => {
-          if (key !== null) learnPlaced(ref.digest, key);
-          tell({ k: 'placed', id, key, partKey });
-        };
-        placer.place({ ...message, done });
+      case 'place':
+        message.asks.forEach(place);
         return;
-      }
       case 'close':
         hasher.close();
         schedule.close();

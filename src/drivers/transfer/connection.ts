@@ -21,9 +21,11 @@ export type Ask = {
 export type Connection = {
   /** Sends the request at once, even when earlier ones are not answered yet. */
   readonly get: (ask: Ask) => Promise<GetResult>;
-  /** Go on after a body said false. */
+  /** Go on after a body said false; once for each time. */
   readonly resume: () => void;
+  /** Nothing is awaited. */
   readonly usable: () => boolean;
+  readonly closed: () => boolean;
   readonly close: () => void;
 };
 
@@ -52,7 +54,8 @@ export function openConnection(args: {
   let headFilled = 0;
   let into: Uint8Array = scratch;
   let isOpen = false;
-  let paused = false;
+  // Bodies that said false, and were not resumed yet: bytes that were decrypted already come in spite of a pause.
+  let held = 0;
   let lastByteAt = performance.now();
   const opened = Promise.withResolvers<Connection>();
 
@@ -67,7 +70,7 @@ export function openConnection(args: {
   });
   const watchdog = setInterval(() => {
     const waits = running.length > 0 || !isOpen;
-    if (waits && !paused && performance.now() - lastByteAt > stallMs) fail(new Error(`no byte for ${stallMs} ms`));
+    if (waits && held === 0 && performance.now() - lastByteAt > stallMs) fail(new Error(`no byte for ${stallMs} ms`));
   }, stallMs / 4);
 
   function fail(error: Error): void {
@@ -87,7 +90,7 @@ export function openConnection(args: {
     } catch (error) {
       fail(error instanceof Error ? error : new Error(String(error)));
     }
-    return !paused;
+    return held === 0;
   }
 
   function onHeads(bytes: Buffer): void {
@@ -132,7 +135,8 @@ export function openConnection(args: {
 
   function onBody(get: Running, n: number): void {
     get.left -= n;
-    paused = !get.body.took(n) && get.left > 0;
+    // Also at its end: what follows belongs to others, but is paid for from the same limit.
+    if (!get.body.took(n)) held += 1;
     if (get.left === 0 && get.head !== null) finish({ k: 'all', head: get.head });
   }
 
@@ -153,11 +157,13 @@ export function openConnection(args: {
       return promise.finally(() => ask.signal.removeEventListener('abort', abort));
     },
     resume: () => {
-      paused = false;
+      held -= 1;
+      if (held > 0) return;
       lastByteAt = performance.now();
       socket.resume();
     },
     usable: () => !socket.destroyed && running.length === 0,
+    closed: () => socket.destroyed,
     close: () => fail(new Error('closed')),
   };
   const abort = () => fail(new Error('aborted'));

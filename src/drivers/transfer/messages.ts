@@ -71,7 +71,7 @@ export type ReceiveOrder = {
   readonly sources: readonly Peer[];
   readonly mates: readonly Peer[];
 };
-/** Asked of the receiving thread. */
+/** Asked of the receiving thread, several in one message. */
 export type ToReceiver =
   | { readonly k: 'receive'; readonly id: number; readonly order: ReceiveOrder }
   | { readonly k: 'cancel'; readonly id: number }
@@ -86,7 +86,7 @@ export type ReceiveProgress = { readonly doneBytes: number; readonly phase: 'ver
 /** A source that did not deliver, and why. `corrupt` = its bytes did not have the digest. */
 export type Blame = { readonly node: NodeId; readonly reason: string; readonly corrupt: boolean };
 
-/** End of one order. `key` is the file key of the verified part, flushed unless it is small (SMALL_BYTES). */
+/** End of one order. `key` is the file key of the verified part, flushed unless it is small (SMALL_BLOB_BYTES). */
 export type ReceiveOutcome =
   | {
       readonly k: 'done';
@@ -102,7 +102,7 @@ export type ReceiveOutcome =
       readonly blamed: readonly Blame[];
     };
 
-/** Told by the receiving thread. */
+/** Told by the receiving thread, several in one message. */
 export type FromReceiver =
   | ({ readonly k: 'progress'; readonly id: number } & ReceiveProgress)
   | { readonly k: 'outcome'; readonly id: number; readonly outcome: ReceiveOutcome }

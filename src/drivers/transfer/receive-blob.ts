@@ -10,6 +10,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileKeyOf } from '../../core/replication/names.ts';
+import { SMALL_BLOB_BYTES } from '../../core/replication/sizes.ts';
 import type { NodeId } from '../../core/types.ts';
 import { type ChunkMap, createChunkMap } from './chunk-map.ts';
 import type { Connection } from './connection.ts';
@@ -19,7 +20,6 @@ import type { Limit } from './limit.ts';
 import type { Blame, Peer, ReceiveOrder, ReceiveOutcome, ReceiveProgress, SharedPart } from './messages.ts';
 import { askHolding } from './peer-chunks.ts';
 import { CHUNK_BYTES, type ReplyHead } from './protocol.ts';
-import { IN_MEMORY_BYTES, receiveSmall } from './receive-small.ts';
 import type { Sink } from './sink-link.ts';
 import { receiveChunks } from './swarm.ts';
 import { throttledBody } from './throttle.ts';
@@ -38,8 +38,6 @@ export type ReceiveContext = {
   readonly progress: (progress: ReceiveProgress) => void;
 };
 
-/** A blob up to this size is made durable by whoever publishes it, many at once. */
-const SMALL_BYTES = 1024 * 1024;
 /** From this size on a blob comes in chunks when several nodes can help. */
 const CHUNKED_BYTES = 8 * CHUNK_BYTES;
 /** A part with this mode has holes: its length says nothing about what is in it. Left by a process that was killed. */
@@ -74,8 +72,6 @@ export async function receiveBlob(order: ReceiveOrder, context: ReceiveContext, 
   let done = false;
   try {
     signal.throwIfAborted();
-    const small = order.sizeBytes <= IN_MEMORY_BYTES ? await receiveSmall(order, context, signal) : null;
-    if (small !== null) return small;
     handle = await open(order.file, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, MODE);
     const stat = await handle.stat({ bigint: true });
     if (!stat.isFile()) throw new Error('the part is not a regular file');
@@ -181,7 +177,7 @@ async function inChunks(run: Run, presentBytes: number): Promise<ReceiveOutcome>
 async function done(run: Run): Promise<ReceiveOutcome> {
   const { order, context, handle, from } = run;
   context.progress({ doneBytes: order.sizeBytes, phase: 'flush', from });
-  if (order.sizeBytes > SMALL_BYTES) await context.flush(handle);
+  if (order.sizeBytes > SMALL_BLOB_BYTES) await context.flush(handle);
   const key = fileKeyOf(await handle.stat({ bigint: true }));
   return { k: 'done', key, from, receivedBytes: run.receivedBytes, blamed: [...run.blamed.values()] };
 }
@@ -271,7 +267,8 @@ function exhausted(run: Run): ReceiveOutcome {
   return { k: 'failed', cause: 'sources', reason: reason === '' ? 'no source to ask' : reason, blamed };
 }
 
-function failureOf(error: unknown, signal: AbortSignal): ReceiveOutcome {
+/** What the disk threw, or the end of the wish. */
+export function failureOf(error: unknown, signal: AbortSignal): ReceiveOutcome {
   if (signal.aborted) return { k: 'failed', cause: 'aborted', reason: 'aborted', blamed: [] };
   const code = error instanceof Error && 'code' in error ? error.code : '';
   const cause = code === 'ENOSPC' || code === 'EDQUOT' ? 'full' : 'disk';

@@ -1,17 +1,20 @@
 // Blobs from peers into part files, several at a time: the orders of one receiving thread.
 import type { FileHandle } from 'node:fs/promises';
 import type { MessagePort } from 'node:worker_threads';
+import { gather } from '../../core/replication/gather.ts';
 import type { NodeId } from '../../core/types.ts';
-import { type Connection, openConnection } from './connection.ts';
 import { createLimit } from './limit.ts';
-import type { FromReceiver, Peer, ReceiveOrder, ReceiveProgress, ReceiverSetup, TlsMaterial, ToReceiver } from './messages.ts';
-import { type ReceiveContext, receiveBlob } from './receive-blob.ts';
+import type { FromReceiver, ReceiveOrder, ReceiveOutcome, ReceiveProgress, ReceiverSetup, TlsMaterial, ToReceiver } from './messages.ts';
+import { openPool } from './pool.ts';
+import { failureOf, type ReceiveContext, receiveBlob } from './receive-blob.ts';
+import { IN_MEMORY_BYTES, openReceiveSmall } from './receive-small.ts';
 import { openSink } from './sink-link.ts';
 import type { Dial } from './tls.ts';
 
 const PROGRESS_MS = 250;
-const KEEP_IDLE_MS = 20_000;
-/** Blobs at the same time; the rest wait. A server takes 16 connections from one node. */
+/** What is told waits so long for company. */
+const TELL_MS = 2;
+/** Blobs at the same time; the rest wait. A server takes 16 connections from one node. Small ones share one connection, and are not counted. */
 const AT_ONCE_MAX = 8;
 /** Fewer would close, and open anew, a connection for every other small blob. */
 const KEEP_IDLE_MAX = AT_ONCE_MAX;
@@ -29,9 +32,13 @@ export function receiveOrders(args: {
   readonly flush: (handle: FileHandle) => Promise<void>;
 }): void {
   const { port, setup, dial, flush } = args;
-  const tell = (message: FromReceiver) => port.postMessage(message);
+  const tell = gather<FromReceiver>(
+    (run) => setTimeout(run, TELL_MS),
+    (messages) => port.postMessage(messages),
+  );
   const limit = createLimit(setup.bytesPerSecondMax, () => performance.now());
-  const pool = openPool(dial, setup.stallMs);
+  const pool = openPool({ dial, stallMs: setup.stallMs, keepMax: KEEP_IDLE_MAX });
+  const receiveSmall = openReceiveSmall({ connect: pool.shared, limit });
   const sink = openSink();
   const running = new Map<number, AbortController>();
   const queue: (() => void)[] = [];
@@ -40,21 +47,28 @@ export function receiveOrders(args: {
   const receive = async (id: number, order: ReceiveOrder): Promise<void> => {
     const stop = new AbortController();
     running.set(id, stop);
+    const small =
+      order.sizeBytes <= IN_MEMORY_BYTES ? await receiveSmall(order, stop.signal).catch((error) => failureOf(error, stop.signal)) : null;
+    const outcome = small ?? (await inTurn(id, order, stop.signal));
+    running.delete(id);
+    tell({ k: 'outcome', id, outcome });
+  };
+
+  const inTurn = async (id: number, order: ReceiveOrder, signal: AbortSignal): Promise<ReceiveOutcome> => {
     const progress = throttled((news) => tell({ k: 'progress', id, ...news }));
     const share: ReceiveContext['share'] = (part) => tell({ k: 'part', digest: order.digest, part });
     const { lend, giveBack } = pool;
     const context: ReceiveContext = { lend, giveBack, limit, sink, flush, progress, share, self: args.self };
     if (free > 0) free -= 1;
     else await new Promise<void>((resolve) => queue.push(resolve));
-    const outcome = await receiveBlob(order, context, stop.signal);
+    const outcome = await receiveBlob(order, context, signal);
     const next = queue.shift();
     if (next === undefined) free += 1;
     else next();
-    running.delete(id);
-    tell({ k: 'outcome', id, outcome });
+    return outcome;
   };
 
-  port.on('message', (message: ToReceiver) => {
+  const obey = (message: ToReceiver): void => {
     switch (message.k) {
       case 'receive':
         void receive(message.id, message.order);
@@ -74,7 +88,8 @@ export function receiveOrders(args: {
         sink.close();
         port.close();
     }
-  });
+  };
+  port.on('message', (messages: readonly ToReceiver[]) => messages.forEach(obey));
 }
 
 /** Passes on the first of each phase, then one in PROGRESS_MS. */
@@ -87,41 +102,5 @@ function throttled(pass: (progress: ReceiveProgress) => void): (progress: Receiv
     nextAt = now + PROGRESS_MS;
     phase = progress.phase;
     pass(progress);
-  };
-}
-
-type Pool = Pick<ReceiveContext, 'lend' | 'giveBack'> & { readonly close: () => void };
-
-/** Connections that wait for their next blob: a model may have thousands. */
-function openPool(dial: Dial, stallMs: number): Pool {
-  const idle = new Map<string, { readonly connection: Connection; readonly timer: NodeJS.Timeout }[]>();
-  const nameOf = ({ node, host, port }: Peer) => `${node} ${host} ${port}`;
-  const takeIdle = (peer: Peer): Connection | null => {
-    for (let entry = idle.get(nameOf(peer))?.pop(); entry !== undefined; entry = idle.get(nameOf(peer))?.pop()) {
-      clearTimeout(entry.timer);
-      if (entry.connection.usable()) return entry.connection;
-    }
-    return null;
-  };
-  return {
-    lend: async (peer, signal) => takeIdle(peer) ?? (await openConnection({ peer, dial, stallMs, signal })),
-    giveBack: (peer, connection) => {
-      if (!connection.usable()) return connection.close();
-      const waiting = idle.get(nameOf(peer)) ?? [];
-      idle.set(nameOf(peer), waiting);
-      if (waiting.length >= KEEP_IDLE_MAX) return connection.close();
-      const timer = setTimeout(() => {
-        waiting.splice(0, waiting.length, ...waiting.filter((entry) => entry.connection !== connection));
-        connection.close();
-      }, KEEP_IDLE_MS);
-      waiting.push({ connection, timer });
-    },
-    close: () => {
-      for (const { connection, timer } of [...idle.values()].flat()) {
-        clearTimeout(timer);
-        connection.close();
-      }
-      idle.clear();
-    },
   };
 }

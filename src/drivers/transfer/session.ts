@@ -1,6 +1,6 @@
 // One connection of the serving thread: its requests, answered in order from verified blobs and from the verified chunks of blobs on their way.
 import { createHash } from 'node:crypto';
-import { constants, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
@@ -16,6 +16,7 @@ import {
   decodeRequest,
   encodeHead,
   HASH_BYTES,
+  HEAD_BYTES,
   hasBit,
   REQUEST_BYTES,
 } from './protocol.ts';
@@ -40,6 +41,8 @@ const READ_BYTES = 128 * 1024;
 /** Buffers of one answer: one is read while two are on their way. */
 const BUFFERS = 3;
 const BUFFERS_MAX = 48;
+/** Small answers of one connection on their way at once. */
+const SMALL_SENDING = 4;
 const HASHED_BLOBS_MAX = 32;
 const PARTS_MAX = 64;
 
@@ -60,16 +63,61 @@ export function shareBlob(shop: Shop, digest: Sha256, part: SharedPart | null): 
 /** Answers one connection's requests in order. Reading stops while an answer is sent, so a client cannot pile up work. */
 export async function session(shop: Shop, socket: Socket): Promise<void> {
   let rest: Buffer = Buffer.alloc(0);
+  const sending: Promise<void>[] = [];
   for await (const chunk of socket as AsyncIterable<Buffer>) {
     rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     while (rest.length >= REQUEST_BYTES) {
       const request = decodeRequest(rest.subarray(0, REQUEST_BYTES));
       if (request === null) return void socket.destroy();
       rest = rest.subarray(REQUEST_BYTES);
-      await answer(shop, socket, request);
+      const small = request.k === 'get' ? readSmall(shop, request) : null;
+      if (small === null) await answer(shop, socket, request);
+      else if (sending.push(sendSmall(shop, socket, small)) > SMALL_SENDING) await sending.shift();
     }
   }
   socket.end();
+}
+
+type Small = { readonly buffer: Buffer; readonly length: number };
+
+/** A whole answer of a verified blob that fits one buffer, head and all; the calls block. Null = anything else. */
+function readSmall(shop: Shop, request: BlobRequest & { readonly k: 'get' }): Small | null {
+  const { digest, offset, length } = request;
+  const key = shop.offers.get(digest);
+  if (key === undefined || length > READ_BYTES - HEAD_BYTES) return null;
+  const fd = openOrNull(join(shop.root, 'blobs', blobName(digest)));
+  if (fd === null) return null;
+  try {
+    const stat = fstatSync(fd, { bigint: true });
+    const sizeBytes = Number(stat.size);
+    if (!stat.isFile() || fileKeyOf(stat) !== key || offset + length > sizeBytes) return null;
+    const buffer = shop.buffers.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES);
+    buffer.set(encodeHead({ status: 'ok', sizeBytes, length }));
+    for (let done = 0; done < length; ) {
+      const bytesRead = readSync(fd, buffer, HEAD_BYTES + done, length - done, offset + done);
+      if (bytesRead === 0) throw new Error('the blob became shorter');
+      done += bytesRead;
+    }
+    return { buffer, length: HEAD_BYTES + length };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function openOrNull(file: string): number | null {
+  try {
+    return openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch {
+    return null;
+  }
+}
+
+function sendSmall(shop: Shop, socket: Socket, { buffer, length }: Small): Promise<void> {
+  const sent = write(socket, buffer.subarray(0, length)).then(() => {
+    if (shop.buffers.length < BUFFERS_MAX) shop.buffers.push(buffer);
+  });
+  sent.catch(() => undefined);
+  return sent;
 }
 
 async function answer(shop: Shop, socket: Socket, request: BlobRequest): Promise<void> {

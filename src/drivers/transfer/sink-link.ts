@@ -41,27 +41,33 @@ type Listener = (message: FromSink) => void;
 const PIECE_BYTES = 512 * 1024;
 const SPARE_MAX = 8;
 
-/** Starts the thread. Its death ends the receiving thread, whose orders fail and are asked again. */
+/** Starts the thread with the first stream that needs it. Its death ends the receiving thread, whose orders fail and are asked again. */
 export function openSink(): Sink {
-  const worker = new Worker(new URL('./sink.ts', import.meta.url), { resourceLimits: { maxYoungGenerationSizeMb: 1 } });
   const listeners = new Map<number, Listener>();
   const spare: ArrayBuffer[] = [];
+  let worker: Worker | null = null;
   let nextId = 1;
   const keep = (buffer: ArrayBuffer) => {
     if (spare.length < SPARE_MAX) spare.push(buffer);
   };
-  worker.on('message', (message: FromSink) => {
-    if (message.k === 'written') keep(message.buffer);
-    listeners.get(message.id)?.(message);
-  });
-  worker.on('error', (error) => {
-    throw error;
-  });
+  const start = (): Worker => {
+    const started = new Worker(new URL('./sink.ts', import.meta.url), { resourceLimits: { maxYoungGenerationSizeMb: 1 } });
+    started.on('message', (message: FromSink) => {
+      if (message.k === 'written') keep(message.buffer);
+      listeners.get(message.id)?.(message);
+    });
+    started.on('error', (error) => {
+      throw error;
+    });
+    return started;
+  };
   return {
     piece: () => new Uint8Array(spare.pop() ?? new ArrayBuffer(PIECE_BYTES)),
     open: (handle, at) => {
       const id = nextId++;
-      const ask = (message: ToSink, transfer: readonly ArrayBuffer[] = []) => worker.postMessage(message, transfer);
+      worker ??= start();
+      const thread = worker;
+      const ask = (message: ToSink, transfer: readonly ArrayBuffer[] = []) => thread.postMessage(message, transfer);
       ask({ k: 'open', id, fd: handle.fd, at });
       return openStream({
         id,
@@ -71,7 +77,7 @@ export function openSink(): Sink {
       });
     },
     openHere: (handle, at) => openHere(handle, at, keep),
-    close: () => void worker.terminate(),
+    close: () => void worker?.terminate(),
   };
 }
 

@@ -1,5 +1,6 @@
 // The transfer driver: bulk bytes between agents on connections and threads of their own, so that a copy of any size delays no renewal.
 import { Worker } from 'node:worker_threads';
+import { gather } from '../../core/replication/gather.ts';
 import { isSha256 } from '../../core/replication/names.ts';
 import type { Sha256 } from '../../core/replication/types.ts';
 import type { NodeId } from '../../core/types.ts';
@@ -80,13 +81,13 @@ export async function openTransfer(options: TransferOptions): Promise<Transfer> 
   const server = options.listen === null ? null : startServer(options, options.listen, () => [...peers.keys()]);
   const receiver = startReceiver(options, (digest, part) => server?.share(digest, part));
   let closed: Promise<void> | undefined;
+  let helpers = helpersOf(peers, []);
   await server?.ready;
   return {
     port: () => server?.port() ?? 0,
     fetchBlob: (order) => {
-      const known = [...peers].map(([node, address]) => ({ node, ...address }));
-      const sources = order.sources.flatMap((node) => known.filter((peer) => peer.node === node));
-      const mates = known.filter((peer) => !order.sources.includes(peer.node));
+      if (helpers.peers !== peers || helpers.asked !== order.sources) helpers = helpersOf(peers, order.sources);
+      const { sources, mates } = helpers;
       const bad = !isSha256(order.digest) || !Number.isSafeInteger(order.sizeBytes) || order.sizeBytes < 0;
       if (closed !== undefined) return Promise.resolve({ k: 'failed', cause: 'aborted', reason: 'closed', blamed: [] });
       if (bad) return Promise.resolve({ k: 'failed', cause: 'sources', reason: 'not a blob: malformed digest or size', blamed: [] });
@@ -107,6 +108,20 @@ export async function openTransfer(options: TransferOptions): Promise<Transfer> 
       return closed;
     },
   };
+}
+
+type Helpers = {
+  readonly peers: TransferOptions['peers'];
+  readonly asked: readonly NodeId[];
+  readonly sources: readonly Peer[];
+  readonly mates: readonly Peer[];
+};
+
+/** Whom to ask. The blobs of one model share it, and so does the message that orders them. */
+function helpersOf(peers: Helpers['peers'], asked: readonly NodeId[]): Helpers {
+  const known = [...peers].map(([node, { host, port }]) => ({ node, host, port }));
+  const sources = asked.flatMap((node) => known.filter((peer) => peer.node === node));
+  return { peers, asked, sources, mates: known.filter((peer) => !asked.includes(peer.node)) };
 }
 
 type ServerThread = {
@@ -164,7 +179,7 @@ type ReceiverThread = {
 };
 
 type Waiting = { readonly progress: (progress: ReceiveProgress) => void; readonly resolve: (outcome: ReceiveOutcome) => void };
-type Receiver = { readonly worker: Worker; readonly waiting: Map<number, Waiting> };
+type Receiver = { readonly worker: Worker; readonly post: (message: ToReceiver) => void; readonly waiting: Map<number, Waiting> };
 
 /** The receiving thread: started by the first order, ended when there was none for RECEIVER_IDLE_MS. A crash fails its orders; the next one starts another. */
 function startReceiver(options: TransferOptions, share: ServerThread['share']): ReceiverThread {
@@ -177,8 +192,9 @@ function startReceiver(options: TransferOptions, share: ServerThread['share']): 
   function start(): Receiver {
     const setup: ReceiverSetup = { cluster, tls, stallMs: options.stallMs ?? STALL_MS, bytesPerSecondMax };
     const worker = new Worker((options.threads ?? THREADS).receive, { workerData: setup, resourceLimits: THREAD_LIMITS });
-    const started: Receiver = { worker, waiting: new Map() };
-    worker.on('message', (message: FromReceiver) => {
+    const post = gather<ToReceiver>(setImmediate, (messages) => worker.postMessage(messages));
+    const started: Receiver = { worker, post, waiting: new Map() };
+    const take = (message: FromReceiver) => {
       if (message.k === 'log') return log(message.level, message.event, message.text, message.fields);
       if (message.k === 'part') return share(message.digest, message.part);
       const order = started.waiting.get(message.id);
@@ -186,7 +202,8 @@ function startReceiver(options: TransferOptions, share: ServerThread['share']): 
       started.waiting.delete(message.id);
       order?.resolve(message.outcome);
       if (started.waiting.size === 0) idle = setTimeout(() => void end(), RECEIVER_IDLE_MS).unref();
-    });
+    };
+    worker.on('message', (messages: readonly FromReceiver[]) => messages.forEach(take));
     worker.on('error', (error: Error) => log('error', 'transfer_thread_failed', `the receiving thread failed: ${error.message}`, {}));
     worker.on('exit', () => {
       if (current === started) current = null;
@@ -200,7 +217,7 @@ function startReceiver(options: TransferOptions, share: ServerThread['share']): 
     clearTimeout(idle);
     const ending = current;
     current = null;
-    if (ending !== null) await endThread(ending.worker, () => ending.worker.postMessage({ k: 'close' } satisfies ToReceiver));
+    if (ending !== null) await endThread(ending.worker, () => ending.post({ k: 'close' }));
   }
 
   return {
@@ -208,8 +225,7 @@ function startReceiver(options: TransferOptions, share: ServerThread['share']): 
       if (signal.aborted) return { k: 'failed', cause: 'aborted', reason: 'aborted', blamed: [] };
       clearTimeout(idle);
       current ??= start();
-      const { worker, waiting } = current;
-      const post = (message: ToReceiver) => worker.postMessage(message);
+      const { post, waiting } = current;
       const id = nextId++;
       const { promise, resolve } = Promise.withResolvers<ReceiveOutcome>();
       waiting.set(id, { progress, resolve });
@@ -220,11 +236,11 @@ function startReceiver(options: TransferOptions, share: ServerThread['share']): 
     },
     limit: (next) => {
       bytesPerSecondMax = next;
-      current?.worker.postMessage({ k: 'limit', bytesPerSecondMax } satisfies ToReceiver);
+      current?.post({ k: 'limit', bytesPerSecondMax });
     },
     setTls: (next) => {
       tls = next;
-      current?.worker.postMessage({ k: 'tls', tls } satisfies ToReceiver);
+      current?.post({ k: 'tls', tls });
     },
     close: end,
   };

@@ -4,70 +4,30 @@ import { join } from 'node:path';
 import type { Host } from '../../lab/host.ts';
 import type { Lab } from '../../lab/lab.ts';
 import { monoMs } from '../../lab/names.ts';
-import { request } from '../../lab/request.ts';
-import { ask, fault, setUp, type Users, users } from './patient.ts';
+import type { HealthCase } from './case.ts';
+import { labHealth } from './lab-health.ts';
+import { ask, clear, demand, fault, faulty, setUp, type Users, users } from './patient.ts';
+import { slowCases } from './slow-cases.ts';
 
-/** A failure. */
-export type HealthCase = {
-  readonly id: string;
-  /** The name of the verdict. */
-  readonly kind: string;
-  /** Longest time until it is named, ms; null = measured only. */
-  readonly limitMs: number;
-  readonly moves: boolean;
-  /** Makes it on this host; the moment, monotonic ms. */
-  inject(lab: Lab, host: Host): Promise<number>;
-  heal(lab: Lab, host: Host): Promise<void>;
-};
-
-/** Timing of health in these labs: the periods that only cost time are shorter than by default, the limits of hangs are the defaults. */
-export const labHealth = {
-  listBrokenMs: 3000,
-  listEveryMs: 1000,
-  loadStuckMs: 4000,
-  hostEveryMs: 1000,
-  progress: { canaryMs: 4000, firstTokenMs: 6000 },
-  crash: { windowMs: 20_000, holdMs: 8000 },
-  remedies: { unloadBlocker: { enabled: true } },
-};
 const canaryLimitMs = labHealth.progress.canaryMs + 5000 + 2500;
 
-const clear = async (_lab: Lab, host: Host): Promise<void> => {
-  await fault(host, '/clear', {});
-  await setUp(host);
-};
 const signal = (name: string) => async (_lab: Lab, host: Host) => {
   const at = monoMs();
   await fault(host, '/signal', { model: 'one', signal: name });
-  return at;
-};
-const faulty = (what: object) => async (_lab: Lab, host: Host) => {
-  const at = monoMs();
-  await fault(host, '/fault', what);
   return at;
 };
 const dangling = (host: Host): string => join(host.plan.dataDir, 'models/manifests/registry.ollama.ai/library/gone');
 
 let open: Users | null = null;
 
-/** One request of a user, whose end nobody waits for. */
-const demand = (host: Host, model: string): void => {
-  void request(
-    host.exec,
-    'POST',
-    'http://127.0.0.1:11434/api/generate',
-    { model, prompt: 'x', stream: false, keep_alive: 1 },
-    30_000,
-  ).catch(() => undefined);
-};
-
-/** All of them. The holder is the host they are made on. */
+/** All of them, made on the holder unless they say otherwise. */
 export const healthCases: readonly HealthCase[] = [
   {
     id: 'runner-frozen',
     kind: 'hung-runner',
     limitMs: 10_000,
     moves: true,
+    goal: true,
     inject: signal('SIGSTOP'),
     heal: async (lab, host) => {
       await signal('SIGCONT')(lab, host);
@@ -79,6 +39,7 @@ export const healthCases: readonly HealthCase[] = [
     kind: 'stalled-stream',
     limitMs: 10_000,
     moves: true,
+    goal: true,
     inject: async (lab, host) => {
       await fault(host, '/fault', { runnerStallAfterTokens: 1 });
       open = users(lab, host.address, 'one');
@@ -90,7 +51,15 @@ export const healthCases: readonly HealthCase[] = [
       await clear(lab, host);
     },
   },
-  { id: 'idle-hang', kind: 'gpu-hang', limitMs: canaryLimitMs, moves: true, inject: faulty({ hang: 'inference' }), heal: clear },
+  {
+    id: 'idle-hang',
+    kind: 'gpu-hang',
+    limitMs: canaryLimitMs,
+    moves: true,
+    goal: true,
+    inject: faulty({ hang: 'inference' }),
+    heal: clear,
+  },
   { id: 'gpu-lost', kind: 'gpu-lost', limitMs: 4000, moves: true, inject: faulty({ vramRatio: 0 }), heal: clear },
   {
     id: 'list-broken',
@@ -133,7 +102,8 @@ export const healthCases: readonly HealthCase[] = [
       await fault(host, '/expire', {});
       return at;
     },
-    heal: clear,
+    // The active loads again by itself what it lost.
+    heal: async () => undefined,
   },
   {
     id: 'load-out-of-memory',
@@ -148,11 +118,13 @@ export const healthCases: readonly HealthCase[] = [
     },
     heal: clear,
   },
+  ...slowCases,
   {
     id: 'server-frozen',
     kind: 'server-hung',
     limitMs: 10_000,
     moves: true,
+    goal: true,
     inject: (_lab, host) => host.service('ollama').freeze(),
     heal: async (lab, host) => {
       await host.service('ollama').thaw();
@@ -164,6 +136,7 @@ export const healthCases: readonly HealthCase[] = [
     kind: 'process-dead',
     limitMs: 300,
     moves: true,
+    goal: true,
     inject: (_lab, host) => host.service('ollama').kill(),
     heal: async (_lab, host) => {
       await ask(host, 'up');

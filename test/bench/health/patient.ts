@@ -7,7 +7,7 @@ import { writeModel } from '../../fake-ollama/store.ts';
 import { untilAllWell, untilStatus } from '../../lab/ask.ts';
 import type { Host } from '../../lab/host.ts';
 import type { Lab } from '../../lab/lab.ts';
-import { clientName, namespaceOf, projectRoot } from '../../lab/names.ts';
+import { clientName, monoMs, namespaceOf, projectRoot } from '../../lab/names.ts';
 import { request } from '../../lab/request.ts';
 
 const control = 'http://127.0.0.1:11435';
@@ -22,16 +22,22 @@ export async function prepare(lab: Lab): Promise<Host> {
   const { holder } = await untilAllWell(lab, wellMs);
   // Not before: an Ollama that starts removes directories that are empty at that moment.
   for (const host of lab.hosts)
-    for (const name of ['one', 'two', 'three']) writeModel(join(host.plan.dataDir, 'models'), name, { seed: name, text });
+    for (const name of ['one', 'two', 'three'])
+      writeModel(join(host.plan.dataDir, 'models'), name, { seed: name, text, ...(name === 'two' ? { projectorBytes: 4096 } : {}) });
   await setUp(holder);
   return allHot(lab);
 }
 
-/** Waits until the cluster is well, without any trouble, and both models are hot everywhere; returns the holder. */
+/** Waits until the cluster is well, without any trouble, and all is hot everywhere (a third model may stay for a while); returns the holder. */
 export async function allHot(lab: Lab): Promise<Host> {
-  const hot = (s: StatusReply): boolean =>
-    s.holder !== '' && s.nodes.every((row) => row.hot === 2 && row.hotWanted === 2 && row.ollama === 'up' && row.vetoes.length === 0);
-  const reply = await untilStatus(lab.hosts, 'two hot models on every node', hot, wellMs);
+  let rows = '';
+  const hot = (s: StatusReply): boolean => {
+    rows = s.nodes.map((r) => `${r.node} ${r.ollamaKind} ${r.hot}/${r.hotWanted} ${r.vetoes.join()} [${r.loaded.join()}]`).join(', ');
+    return s.holder !== '' && s.nodes.every((r) => r.hot === r.hotWanted && r.hot >= 2 && r.ollama === 'up' && r.vetoes.length === 0);
+  };
+  const reply = await untilStatus(lab.hosts, 'two hot models on every node', hot, wellMs).catch((error: unknown) => {
+    throw new Error(`${error instanceof Error ? error.message : error}; ${rows}`);
+  });
   await untilAllWell(lab, wellMs);
   return lab.host(reply.holder);
 }
@@ -42,6 +48,33 @@ export async function setUp(host: Host): Promise<void> {
     const reply = await request(host.exec, 'POST', `${ollama}/api/generate`, { model, keep_alive: -1 }, loadMs);
     if (reply.status !== 200) throw new Error(`${host.name}: ${model} could not be loaded: ${reply.status} ${reply.lines.at(-1)?.text}`);
   }
+}
+
+/** All faults off, both models loaded for ever. */
+export async function clear(_lab: Lab, host: Host): Promise<void> {
+  await fault(host, '/clear', {});
+  await setUp(host);
+}
+
+/** Switches faults on, and tells when. */
+export function faulty(what: object): (lab: Lab, host: Host) => Promise<number> {
+  return async (_lab, host) => {
+    const at = monoMs();
+    await fault(host, '/fault', what);
+    return at;
+  };
+}
+
+/** One request of a user of this host. */
+export function generate(host: Host, body: object): ReturnType<typeof request> {
+  return request(host.exec, 'POST', `${ollama}/api/generate`, body, 2 * loadMs);
+}
+
+/** One request of a user, whose end nobody waits for. */
+export function demand(host: Host, model: string): void {
+  // A node that was a standby may hold it still.
+  const cold = generate(host, { model, keep_alive: 0 });
+  void cold.then(() => generate(host, { model, prompt: 'x', stream: false, keep_alive: 1 })).catch(() => undefined);
 }
 
 /** Talks to the control port of the host's fake. */

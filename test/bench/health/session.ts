@@ -1,11 +1,19 @@
 // One failure, once: made on the holder, found by name, acted on as the table says, healed, and the cluster well again.
 import { setTimeout as delay } from 'node:timers/promises';
+import type { StatusReply } from '../../../src/gen/control.ts';
 import { untilStatus } from '../../lab/ask.ts';
+import type { Host } from '../../lab/host.ts';
 import type { Lab } from '../../lab/lab.ts';
 import { monoMs } from '../../lab/names.ts';
 import { eventsSince, logMarks } from '../failover/events.ts';
-import type { HealthCase } from './cases.ts';
+import type { HealthCase } from './case.ts';
 import { allHot, fault, moved, users } from './patient.ts';
+
+function standbyOf(lab: Lab, holder: Host): Host {
+  const standby = lab.hosts.find((host) => host !== holder);
+  if (standby === undefined) throw new Error('a lab of one node has no standby');
+  return standby;
+}
 
 /** What happened. `detectMs` and `movedMs` from the injection; `movedMs` null = the role stayed. */
 export type Found = {
@@ -25,23 +33,25 @@ const stayMs = 1500;
 export async function runCase(lab: Lab, failure: HealthCase): Promise<Found> {
   const holder = await allHot(lab);
   const marks = logMarks(lab.hosts);
+  const patient = failure.standby === true ? standbyOf(lab, holder) : holder;
   let at = monoMs();
   try {
-    at = await failure.inject(lab, holder);
-    await untilStatus(
-      [holder],
-      `${holder.name} finds ${failure.kind}`,
-      (s) => s.nodes.some((row) => row.node === holder.name && row.ollamaKind === failure.kind),
-      failure.limitMs + extraMs,
-    );
+    at = await failure.inject(lab, patient);
+    const limitMs = failure.limitMs + extraMs;
+    const named = (s: StatusReply): boolean =>
+      s.nodes.some((row) => row.node === patient.name && row.ollamaKind === failure.kind && row.ollamaReason.includes(failure.says ?? ''));
+    await untilStatus([patient], `${patient.name} finds ${failure.kind} "${failure.says ?? ''}"`, named, limitMs);
+    const { warns } = failure;
+    if (warns !== undefined)
+      await untilStatus([patient], `status warns of "${warns}"`, (s) => s.warnings.some((text) => text.includes(warns)), limitMs);
     if (failure.moves) await moved(lab, holder, extraMs);
     else await delay(stayMs);
   } finally {
-    await failure.heal(lab, holder);
+    await failure.heal(lab, patient);
   }
   await allHot(lab);
   const events = eventsSince(lab.hosts, marks);
-  const found = events.find((e) => e.node === holder.name && e.fields.kind === failure.kind);
+  const found = events.find((e) => e.node === patient.name && e.fields.kind === failure.kind);
   const claims = events.filter((e) => e.event === 'claimed');
   if (!failure.moves && claims.length > 0) throw new Error(`${failure.id}: the role moved to ${claims[0]?.node}, and should have stayed`);
   const up = events.find((e) => e.event === 'vip_on' && e.at >= at);
@@ -76,6 +86,11 @@ export async function storm(lab: Lab, vip: string, seconds: number, streams = 64
     'process-dead',
     'runner-errors',
     'gpu-lost',
+    'stuck-unload',
+    'crash-loop',
+    'runner-crash-loop',
+    'list-broken',
+    'http-error',
   ]);
   return {
     ...told,

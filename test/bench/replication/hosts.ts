@@ -47,8 +47,8 @@ export async function buildHosts(count: number): Promise<Hosts> {
 
 function openHost(name: string, address: string, namespace: string): BenchHost {
   const program = join(import.meta.dirname, 'node-process.ts');
-  // With its translation cached a host is what a release is: no TypeScript compiler in any thread.
-  const env = { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'ollama-ha-bench') };
+  // With its translation cached a host is what a release is: no TypeScript compiler in any thread. The rest as in the agent's unit.
+  const env = { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'ollama-ha-bench'), MALLOC_ARENA_MAX: '2' };
   const child: ChildProcess = spawn('ip', ['netns', 'exec', namespace, process.execPath, program], {
     env,
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

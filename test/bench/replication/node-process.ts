@@ -5,13 +5,18 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
 import { createReplicator } from '../../../src/agent/replicator.ts';
 import { fileKeyOf } from '../../../src/core/replication/names.ts';
 import type { Inventory } from '../../../src/core/replication/types.ts';
 import { hashFile } from '../../../src/drivers/store/hash.ts';
 import { openStore, type Store } from '../../../src/drivers/store/store.ts';
 import { openTransfer, type Transfer } from '../../../src/drivers/transfer/transfer.ts';
+import { thrift } from '../../../src/thrift.ts';
 import type { Answers, Fetched, NodeOrder, Order } from './orders.ts';
+
+// As the agent's own start does.
+setFlagsFromString(thrift);
 
 const MIB = 1024 * 1024;
 const log = (level: string, event: string, text: string) => {

@@ -3,8 +3,8 @@
 import Table from 'cli-table3';
 import type { Answers, Fetched } from './orders.ts';
 
-/** One run of everything that is compared. Rates in MiB/s. */
-export type Sample = {
+/** One run with the large blob. Rates in MiB/s. */
+export type LargeSample = {
   readonly rsyncA: number;
   readonly rsyncAvz: number;
   readonly rsyncANoSync: number;
@@ -12,13 +12,25 @@ export type Sample = {
   readonly tls: Copy;
   readonly plainNoSync: Copy;
   readonly tlsNoSync: Copy;
-  readonly rsyncManySeconds: number;
-  readonly rsyncManyNoSyncSeconds: number;
-  readonly many: Fetched;
   readonly scrubMiBs: number;
   readonly limits: Answers['limits'];
   readonly socketMiBs: number;
   readonly miBs: (seconds: number) => number;
+};
+
+/** One run with many small blobs. */
+export type SmallSample = { readonly rsyncSeconds: number; readonly rsyncNoSyncSeconds: number; readonly ours: Fetched };
+
+/** Times of the fan-out, s. */
+export type Times = readonly (readonly [one: number, four: number])[];
+
+/** All runs; a case that was not measured has none. */
+export type Samples = {
+  readonly large: readonly LargeSample[];
+  readonly small: readonly SmallSample[];
+  readonly fanout: Times;
+  /** Number of small blobs. */
+  readonly blobs: number;
 };
 
 type Copy = Fetched & { readonly senderCpuSeconds: number };
@@ -33,7 +45,9 @@ export type Report = {
   readonly fanout4: { readonly timeRatioToOne: number };
   readonly scrubMiBs: number;
   readonly loopDelayP99Ms: number;
+  /** The larger of the two below it. */
   readonly receiverRssMiB: number;
+  readonly receiverRss: { readonly largeMiB: number; readonly smallMiB: number };
   readonly limits: { readonly hashMiBs: number; readonly copyMiBs: number; readonly socketMiBs: number; readonly copyFlushedMiBs: number };
   /** The same copies with no flush on either side. */
   readonly notFlushed: { readonly rsyncAMiBs: number; readonly plain: Rate; readonly tls: Rate; readonly smallRsyncASeconds: number };
@@ -43,25 +57,35 @@ export type Report = {
 
 type Rate = { readonly miBs: number; readonly ratioToRsyncA: number };
 
-type Times = readonly (readonly [one: number, four: number])[];
-
-/** Rounds to what was measured. */
-export function reportOf(samples: readonly Sample[], times: Times, blobs: number): Report {
-  const of = (pick: (sample: Sample) => number, digits = 0) => round(median(samples.map(pick)), digits);
-  const copy = (pick: (sample: Sample) => Copy, against = (s: Sample) => s.rsyncA): Rate => ({
+/** Rounds to what was measured. Every case must have run. */
+export function reportOf({ large, small, fanout, blobs }: Samples): Report {
+  const of = (pick: (sample: LargeSample) => number, digits = 0) => round(median(large.map(pick)), digits);
+  const ofSmall = (pick: (sample: SmallSample) => number, digits: number) => round(median(small.map(pick)), digits);
+  const copy = (pick: (sample: LargeSample) => Copy, against: (sample: LargeSample) => number): Rate => ({
     miBs: of((s) => s.miBs(pick(s).seconds)),
     ratioToRsyncA: of((s) => s.miBs(pick(s).seconds) / against(s), 2),
   });
+  const durable = (s: LargeSample) => s.rsyncA;
+  const notDurable = (s: LargeSample) => s.rsyncANoSync;
+  const rssLarge = of((s) => Math.max(s.plain.rssMiB, s.tls.rssMiB));
+  const rssSmall = ofSmall((s) => s.ours.rssMiB, 0);
   return {
-    rsyncAMiBs: of((s) => s.rsyncA),
+    rsyncAMiBs: of(durable),
     rsyncAvzMiBs: of((s) => s.rsyncAvz),
-    plain: copy((s) => s.plain),
-    tls: copy((s) => s.tls),
-    small: { blobs, seconds: of((s) => s.many.seconds, 2), ratioToRsyncA: of((s) => s.rsyncManySeconds / s.many.seconds, 2) },
-    fanout4: { timeRatioToOne: round(median(times.map(([one, four]) => four / one)), 2) },
+    plain: copy((s) => s.plain, durable),
+    tls: copy((s) => s.tls, durable),
+    small: { blobs, seconds: ofSmall((s) => s.ours.seconds, 2), ratioToRsyncA: ofSmall((s) => s.rsyncSeconds / s.ours.seconds, 2) },
+    fanout4: { timeRatioToOne: round(median(fanout.map(([one, four]) => four / one)), 2) },
     scrubMiBs: of((s) => s.scrubMiBs),
-    loopDelayP99Ms: of((s) => Math.max(s.plain.loopDelayP99Ms, s.tls.loopDelayP99Ms), 1),
-    receiverRssMiB: of((s) => Math.max(s.plain.rssMiB, s.tls.rssMiB)),
+    loopDelayP99Ms: round(
+      Math.max(
+        of((s) => Math.max(s.plain.loopDelayP99Ms, s.tls.loopDelayP99Ms), 3),
+        ofSmall((s) => s.ours.loopDelayP99Ms, 3),
+      ),
+      1,
+    ),
+    receiverRssMiB: Math.max(rssLarge, rssSmall),
+    receiverRss: { largeMiB: rssLarge, smallMiB: rssSmall },
     limits: {
       hashMiBs: of((s) => s.limits.hashMiBs),
       copyMiBs: of((s) => s.limits.copyMiBs),
@@ -69,54 +93,72 @@ export function reportOf(samples: readonly Sample[], times: Times, blobs: number
       copyFlushedMiBs: of((s) => s.limits.copySyncMiBs),
     },
     notFlushed: {
-      rsyncAMiBs: of((s) => s.rsyncANoSync),
-      plain: copy(
-        (s) => s.plainNoSync,
-        (s) => s.rsyncANoSync,
-      ),
-      tls: copy(
-        (s) => s.tlsNoSync,
-        (s) => s.rsyncANoSync,
-      ),
-      smallRsyncASeconds: of((s) => s.rsyncManyNoSyncSeconds, 2),
+      rsyncAMiBs: of(notDurable),
+      plain: copy((s) => s.plainNoSync, notDurable),
+      tls: copy((s) => s.tlsNoSync, notDurable),
+      smallRsyncASeconds: ofSmall((s) => s.rsyncNoSyncSeconds, 2),
     },
-    smallRsyncASeconds: of((s) => s.rsyncManySeconds, 2),
-    fanoutSeconds: { one: round(median(times.map(([one]) => one)), 2), four: round(median(times.map(([, four]) => four)), 2) },
+    smallRsyncASeconds: ofSmall((s) => s.rsyncSeconds, 2),
+    fanoutSeconds: { one: round(median(fanout.map(([one]) => one)), 2), four: round(median(fanout.map(([, four]) => four)), 2) },
   };
 }
 
 /** Prints what was measured beside the targets, the figures without flushing, and the CPU seconds per GiB. */
-export function printTable(samples: readonly Sample[], times: Times, report: Report): void {
-  const of = (pick: (sample: Sample) => number, digits = 0) => median(samples.map(pick)).toFixed(digits);
-  // miBs(1) is the size of the blob in MiB.
-  const perGiB = (cpu: (sample: Sample) => number) => of((s) => (cpu(s) * 1024) / s.miBs(1), 2);
-  const rate = (pick: (sample: Sample) => Copy) => of((s) => s.miBs(pick(s).seconds));
+export function printTable(samples: Samples): void {
   const table = new Table({ head: ['what', 'flushed', 'not flushed', 'target'], style: { head: [], border: [] } });
-  table.push(
-    ['rsync -a, MiB/s', of((s) => s.rsyncA), of((s) => s.rsyncANoSync), ''],
+  if (samples.large.length > 0) table.push(...largeRows(samples.large));
+  if (samples.small.length > 0) table.push(...smallRows(samples.small, samples.blobs));
+  if (samples.fanout.length > 0) table.push(...fanoutRows(samples.fanout));
+  process.stdout.write(`${table.toString()}\n`);
+}
+
+function largeRows(samples: readonly LargeSample[]): string[][] {
+  const of = (pick: (sample: LargeSample) => number, digits = 0) => median(samples.map(pick)).toFixed(digits);
+  // miBs(1) is the size of the blob in MiB.
+  const perGiB = (cpu: (sample: LargeSample) => number) => of((s) => (cpu(s) * 1024) / s.miBs(1), 2);
+  const rate = (pick: (sample: LargeSample) => Copy) => of((s) => s.miBs(pick(s).seconds));
+  const ratio = (pick: (sample: LargeSample) => Copy, against: (sample: LargeSample) => number) =>
+    of((s) => s.miBs(pick(s).seconds) / against(s), 2);
+  const durable = (s: LargeSample) => s.rsyncA;
+  const notDurable = (s: LargeSample) => s.rsyncANoSync;
+  return [
+    ['rsync -a, MiB/s', of(durable), of(notDurable), ''],
     ['rsync -avz, MiB/s', of((s) => s.rsyncAvz), '', ''],
     ['plain, MiB/s', rate((s) => s.plain), rate((s) => s.plainNoSync), ''],
-    ['plain / rsync -a', report.plain.ratioToRsyncA, of((s) => s.miBs(s.plainNoSync.seconds) / s.rsyncANoSync, 2), '>= 1.2'],
+    ['plain / rsync -a', ratio((s) => s.plain, durable), ratio((s) => s.plainNoSync, notDurable), '>= 1.2'],
     ['TLS, MiB/s', rate((s) => s.tls), rate((s) => s.tlsNoSync), ''],
-    ['TLS / rsync -a', report.tls.ratioToRsyncA, of((s) => s.miBs(s.tlsNoSync.seconds) / s.rsyncANoSync, 2), '>= 0.7'],
+    ['TLS / rsync -a', ratio((s) => s.tls, durable), ratio((s) => s.tlsNoSync, notDurable), '>= 0.7'],
     ['CPU s/GiB, receiver plain', perGiB((s) => s.plain.cpuSeconds), perGiB((s) => s.plainNoSync.cpuSeconds), ''],
     ['CPU s/GiB, sender plain', perGiB((s) => s.plain.senderCpuSeconds), perGiB((s) => s.plainNoSync.senderCpuSeconds), ''],
     ['CPU s/GiB, receiver TLS', perGiB((s) => s.tls.cpuSeconds), perGiB((s) => s.tlsNoSync.cpuSeconds), ''],
     ['CPU s/GiB, sender TLS', perGiB((s) => s.tls.senderCpuSeconds), perGiB((s) => s.tlsNoSync.senderCpuSeconds), ''],
-    [`${report.small.blobs} blobs by rsync -a, s`, of((s) => s.rsyncManySeconds, 2), of((s) => s.rsyncManyNoSyncSeconds, 2), ''],
-    [`${report.small.blobs} blobs, TLS, s`, report.small.seconds, '', ''],
-    ['small / rsync -a', report.small.ratioToRsyncA, '', '>= 1.0'],
+    ['scrub, MiB/s', of((s) => s.scrubMiBs), '', '>= 900'],
+    ['loop delay p99, ms', of((s) => Math.max(s.plain.loopDelayP99Ms, s.tls.loopDelayP99Ms), 1), '', '<= 20'],
+    ['receiver RSS, MiB', of((s) => Math.max(s.plain.rssMiB, s.tls.rssMiB)), '', '<= 150'],
+    ['limit: SHA-256, MiB/s', '', of((s) => s.limits.hashMiBs), ''],
+    ['limit: copy, MiB/s', of((s) => s.limits.copySyncMiBs), of((s) => s.limits.copyMiBs), ''],
+    ['limit: TCP, MiB/s', '', of((s) => s.socketMiBs), ''],
+  ];
+}
+
+function smallRows(samples: readonly SmallSample[], blobs: number): string[][] {
+  const of = (pick: (sample: SmallSample) => number, digits = 0) => median(samples.map(pick)).toFixed(digits);
+  return [
+    [`${blobs} blobs by rsync -a, s`, of((s) => s.rsyncSeconds, 2), of((s) => s.rsyncNoSyncSeconds, 2), ''],
+    [`${blobs} blobs, TLS, s`, of((s) => s.ours.seconds, 2), '', ''],
+    ['small / rsync -a', of((s) => s.rsyncSeconds / s.ours.seconds, 2), '', '>= 1.0'],
+    ['CPU s, receiver, small', of((s) => s.ours.cpuSeconds, 2), '', ''],
+    ['loop delay p99, small, ms', of((s) => s.ours.loopDelayP99Ms, 1), '', '<= 20'],
+    ['receiver RSS, small, MiB', of((s) => s.ours.rssMiB), '', '<= 150'],
+  ];
+}
+
+function fanoutRows(times: Times): string[][] {
+  return [
     ['one standby, s', median(times.map(([one]) => one)).toFixed(1), '', ''],
     ['four standbys, s', median(times.map(([, four]) => four)).toFixed(1), '', ''],
-    ['four / one', report.fanout4.timeRatioToOne, '', '<= 1.3'],
-    ['scrub, MiB/s', report.scrubMiBs, '', '>= 900'],
-    ['loop delay p99, ms', report.loopDelayP99Ms, '', '<= 20'],
-    ['receiver RSS, MiB', report.receiverRssMiB, '', '<= 150'],
-    ['limit: SHA-256, MiB/s', '', report.limits.hashMiBs, ''],
-    ['limit: copy, MiB/s', of((s) => s.limits.copySyncMiBs), report.limits.copyMiBs, ''],
-    ['limit: TCP, MiB/s', '', report.limits.socketMiBs, ''],
-  );
-  process.stdout.write(`${table.toString()}\n`);
+    ['four / one', median(times.map(([one, four]) => four / one)).toFixed(2), '', '<= 1.3'],
+  ];
 }
 
 function median(values: readonly number[]): number {

@@ -100,3 +100,35 @@ export async function wire(target: BlobAddress, afterBytes: number, fault: 'cut'
   });
   return { host: '127.0.0.1', port: (server.address() as AddressInfo).port };
 }
+
+/** A sound wire to `target` that counts the connections made over it, and the bytes that came back. */
+export async function counted(
+  target: () => BlobAddress,
+): Promise<BlobAddress & { readonly bytes: () => number; readonly connections: () => number }> {
+  const sockets = new Set<Socket>();
+  let [bytes, connections] = [0, 0];
+  const server = createServer((client) => {
+    const { host, port } = target();
+    const upstream = connect(port, host);
+    connections += 1;
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+      socket.on('close', () => {
+        client.destroy();
+        upstream.destroy();
+      });
+    }
+    client.pipe(upstream);
+    upstream.pipe(client);
+    upstream.on('data', (chunk) => {
+      bytes += chunk.length;
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return { host: '127.0.0.1', port: (server.address() as AddressInfo).port, bytes: () => bytes, connections: () => connections };
+}

@@ -81,7 +81,7 @@ describe('failures by name', () => {
     p.run(5000, 'ok');
     p.put({ k: 'load', model: 'cold:latest', state: 'started', ms: 0, error: '' });
     p.over.runners = [runner(), runner({ pid: 200, weights: 'cc'.repeat(32), answer: 'loading' })];
-    expect(p.run(60_000, 'ok')).toMatchObject({ kind: 'healthy' });
+    expect(p.run(60_000, 'ok')).toMatchObject({ ollama: 'up', kind: 'slow-load', unfit: false });
     p.over.runners = [runner()];
     const verdict = p.run(61_000, 'ok');
     expect(verdict).toMatchObject({ kind: 'scheduler-deadlock', unfit: true });

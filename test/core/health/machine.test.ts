@@ -199,6 +199,29 @@ describe('the verdict over the local Ollama', () => {
     ]);
   });
 
+  it('does not take a refusal from before the port opened for a death of now', () => {
+    const late = (ms: number): HealthInput => ({ k: 'connect', result: 'refused', ms });
+    play([
+      [0, refused, 'down'],
+      [1000, open, 'starting'],
+      [1001, late(50), 'starting'],
+      [1002, late(1), 'down'],
+    ]);
+  });
+
+  it('does not blame the scheduler for the time in which the whole process did not answer yet', () => {
+    play([
+      [0, open, 'starting'],
+      [2000, silent, 'starting'],
+      [4000, ps(200, 1900), 'starting'],
+      [4050, good, 'starting'],
+      [4060, ps(200, 1900), 'starting'],
+      [4100, good, 'up'],
+      // This one was asked when the process answered well.
+      [6000, ps(200, 1900), 'degraded', 'scheduler'],
+    ]);
+  });
+
   it('forgets what the dead process had listed', () => {
     play([
       [0, good, 'up'],

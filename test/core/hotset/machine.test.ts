@@ -19,6 +19,7 @@ const facts = (more: Partial<HotFacts>): HotFacts => ({
   ready: true,
   active: [a, b],
   own: [],
+  lost: null,
   store,
   freeBytes: 10e9,
   used: false,
@@ -101,6 +102,42 @@ describe('the hot set', () => {
 
   it('gives an end to a model that has one at the active', () => {
     expect(stepHot(NO_HOT, mirror, facts({ active: [model('a', { forever: false })] }), 0).order?.keepAliveS).toBe(600);
+  });
+
+  it('loads again on the active, once, what left memory at once; who is no longer active forgets it', () => {
+    const active = (own: readonly HotModel[], lostAt: number | null, more: Partial<HotFacts> = {}): HotFacts =>
+      facts({ acting: true, active: own, own, lost: lostAt === null ? null : { names: [a.name, b.name], at: lostAt }, ...more });
+    let s = stepHot(NO_HOT, mirror, active([a, b], null), 0);
+    expect(s.order).toBeNull();
+    s = stepHot(s, mirror, active([], 1000), 1000);
+    expect(s).toMatchObject({ order: { seq: 1, model: 'a:latest' }, report: { hot: 0, wanted: 2 } });
+    s = stepHot(loadEnded(s, 'a:latest', '', 1500), mirror, active([a], 1000), 2000);
+    expect(s.order).toMatchObject({ seq: 2, model: 'b:latest' });
+    s = stepHot(loadEnded(s, 'b:latest', '', 2500), mirror, active([a, b], null), 3000);
+    expect(s).toMatchObject({ order: null, report: { hot: 2, wanted: 2 } });
+    // Lost again soon: it does not fit.
+    s = stepHot(s, mirror, active([], 4000), 4000);
+    expect(s).toMatchObject({ order: null, report: { hot: 0, wanted: 0 } });
+    s = stepHot(s, mirror, active([a, b], null), 700_000);
+    s = stepHot(s, mirror, active([], 701_000), 701_000);
+    expect(s.order).toMatchObject({ model: 'a:latest' });
+    s = stepHot(s, mirror, facts({ active: [], lost: { names: [a.name], at: 701_000 } }), 702_000);
+    expect(s.report).toMatchObject({ wanted: 0 });
+  });
+
+  it('does not force on the active what no longer fits', () => {
+    let s = stepHot(NO_HOT, mirror, facts({ acting: true, active: [a], own: [a] }), 0);
+    s = stepHot(s, mirror, facts({ acting: true, active: [], own: [b], lost: { names: [a.name], at: 10 }, freeBytes: 1.1e9 }), 10);
+    expect(s).toMatchObject({ order: null, report: { missing: [{ name: 'a:latest', why: expect.stringContaining('does not fit') }] } });
+  });
+
+  it('forgets a failure when the model is in memory after all', () => {
+    let s = stepHot(NO_HOT, mirror, facts({ active: [a] }), 0);
+    s = stepHot(loadEnded(s, 'a:latest', '500 x', 100), mirror, facts({ active: [a] }), 200);
+    expect(s.order).toBeNull();
+    s = stepHot(s, mirror, facts({ active: [a], own: [a] }), 300);
+    s = stepHot(s, mirror, facts({ active: [a] }), 400);
+    expect(s.order).toMatchObject({ seq: 2, model: 'a:latest' });
   });
 
   it('a list is kept on the active too, and names what is not in the store', () => {

@@ -73,6 +73,7 @@ const STATUS: StatusView = {
   loopLateP99Ms: 0.5,
   health: [{ level: 'http', state: 'ok', text: '1 ms', ageMs: 20 }],
   hotMissing: ['m: it does not fit'],
+  wallMs: 1_795_548_765_000,
 };
 
 let pki: Pki;

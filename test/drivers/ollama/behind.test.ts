@@ -1,6 +1,7 @@
 // What is looked at behind HTTP, on the fake with its real child processes.
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { connect } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -95,6 +96,48 @@ describe('a canary', () => {
     care.apply(canary(1, 'm:latest')); // the same question is asked once
     expect(await until('canary')).toMatchObject({ seq: 1, result: 'ok', status: 200 });
     expect(fake.runners()).toMatchObject(before.map(({ pid }) => ({ pid })));
+  });
+
+  it('is not asked when the runner died since it was looked at: the question would load the model again', async () => {
+    care.apply(load(1, 'm:latest'));
+    await until('load', (e) => e.state === 'done');
+    const runner = { pid: fake.runners()[0]?.pid ?? 0, startedAt: processStat(fake.runners()[0]?.pid ?? 0)?.startedAt ?? 0 };
+    const of = (seq: number): CareWant => ({
+      ...nothing,
+      canary: { seq, model: 'm:latest', numCtx: 4096, image: false, deadlineMs: 5000, runner },
+    });
+    care.apply(of(1));
+    expect(await until('canary', (e) => e.seq === 1)).toMatchObject({ result: 'ok' });
+    const asked = fake.requests()['POST /api/generate'];
+    process.kill(runner.pid, 'SIGKILL');
+    while (processStat(runner.pid) !== null) await new Promise((settle) => setTimeout(settle, 5));
+    care.apply(of(2));
+    expect(await until('canary', (e) => e.seq === 2)).toMatchObject({ result: 'error', status: 0 });
+    expect(fake.requests()['POST /api/generate']).toBe(asked);
+  });
+
+  it('is not asked when the model left memory since it was looked at, or has another context', async () => {
+    care.apply(load(1, 'm:latest'));
+    await until('load', (e) => e.state === 'done');
+    const runner = { pid: process.pid, startedAt: processStat(process.pid)?.startedAt ?? 0 };
+    const of = (seq: number, model: string, numCtx: number): CareWant => ({
+      ...nothing,
+      canary: { seq, model, numCtx, image: false, deadlineMs: 5000, runner },
+    });
+    care.apply(of(1, 'm:latest', 2048));
+    expect(await until('canary', (e) => e.seq === 1)).toMatchObject({ result: 'error', status: 0 });
+    await fetch(`${fake.url}/api/generate`, { method: 'POST', body: '{"model":"m","keep_alive":0}' });
+    care.apply(of(2, 'm:latest', 4096));
+    expect(await until('canary', (e) => e.seq === 2)).toMatchObject({ result: 'error', status: 0 });
+    expect(fake.runners()).toEqual([]);
+  });
+
+  it('that ends without done is an error, whatever its status', async () => {
+    care.apply(load(1, 'm:latest'));
+    await until('load', (e) => e.state === 'done');
+    await fake.fault({ silentEndAfterTokens: 0 });
+    care.apply(canary(1, 'm:latest'));
+    expect(await until('canary')).toMatchObject({ result: 'error', status: 200, error: 'an answer that ended without done' });
   });
 
   it('is silent after its deadline where generation hangs', async () => {
@@ -203,6 +246,30 @@ describe("users' connections", () => {
     expect(await watch.look([])).toMatchObject({ users: 0 });
     own.clear();
     user.destroy();
+  });
+});
+
+describe("runners' tokens", () => {
+  it('are told by the kernel: one piece each', async () => {
+    const port = Number(new URL(fake.url).port);
+    const runner = createServer((socket) => void socket.setNoDelay(true)).listen(0, '127.0.0.1');
+    await once(runner, 'listening');
+    const { port: runnerPort } = runner.address() as AddressInfo;
+    const watch = createTrafficWatch(port, () => own);
+    const user = connect(port, '127.0.0.1');
+    const accepted = once(runner, 'connection');
+    const ollama = connect(runnerPort, '127.0.0.1').resume();
+    const [socket] = (await accepted) as [Socket];
+    await expect.poll(async () => (await watch.look([runnerPort]))?.users).toBe(1);
+    const token = async (): Promise<void> => {
+      const read = once(ollama, 'data');
+      socket.write('data: {"content":"x"}\n\n');
+      await read;
+    };
+    for (let i = 0; i < 12; i++) await token();
+    expect(await watch.look([runnerPort])).toMatchObject({ tokens: 12 });
+    for (const end of [user, ollama, socket]) end.destroy();
+    runner.close();
   });
 });
 

@@ -137,7 +137,7 @@ describe('the probes of an Ollama in trouble', () => {
     const killedAt = performance.now();
     child.kill('SIGKILL');
     const down = await probes.until((fact) => fact.verdict.ollama === 'down');
-    expect(down.evidence).toEqual({ k: 'connect', result: 'refused' });
+    expect(down.evidence).toMatchObject({ k: 'connect', result: 'refused' });
     expect(down.atMs - killedAt).toBeLessThan(1000);
     const from = probes.seen.length;
     await program(port);
@@ -172,9 +172,12 @@ describe('the probes of an Ollama in trouble', () => {
     await program(port, '--start-delay', '1500');
     await probes.until((fact) => fact.evidence.k === 'http' && fact.evidence.status === 0, from);
     await probes.until((fact) => fact.verdict.ollama === 'up', from);
-    const verdicts = probes.seen.slice(from).map((fact) => fact.verdict.ollama);
-    const begun = verdicts.slice(verdicts.indexOf('starting'));
-    expect([...new Set(begun)]).toEqual(['starting', 'up']);
+    const verdicts = probes.seen.slice(from).map((fact) => fact.verdict);
+    const begun = verdicts.slice(verdicts.findIndex((verdict) => verdict.ollama === 'starting'));
+    expect(begun.map((verdict) => verdict.ollama)).not.toContain('down');
+    // A list that takes longer than half of the 200 ms, on a busy machine, is the only other word for it.
+    const others = begun.filter((verdict) => !['starting', 'up'].includes(verdict.ollama)).map((verdict) => verdict.kind);
+    expect(others.filter((kind) => kind !== 'scheduler-busy')).toEqual([]);
   });
 
   it('do not call a node dead whose /api/ps is blocked', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { establishedPeers, readConnections, trafficOf } from '../../../src/drivers/ollama/traffic.ts';
+import { establishedPeers, readConnections, tokensOf, trafficOf } from '../../../src/drivers/ollama/traffic.ts';
 
 const facts = (sent: number, received: number, lastsnd: number, lastrcv: number): string =>
   `\t cubic rto:204 ${sent > 0 ? `bytes_sent:${sent} bytes_acked:${sent} ` : ''}${received > 0 ? `bytes_received:${received} ` : ''}segs_out:3 lastsnd:${lastsnd} lastrcv:${lastrcv} lastack:1`;
@@ -15,8 +15,8 @@ describe('what TCP tells of requests', () => {
       '',
     ].join('\n');
     expect(readConnections(text)).toEqual([
-      { localPort: 11434, peer: '10.0.0.9', peerPort: 5000, sent: 0, received: 120, sendAgeMs: 900, receiveAgeMs: 40 },
-      { localPort: 11434, peer: '[::ffff:10.0.0.9]', peerPort: 5001, sent: 7, received: 8, sendAgeMs: 1, receiveAgeMs: 2 },
+      { localPort: 11434, peer: '10.0.0.9', peerPort: 5000, sent: 0, received: 120, pieces: 0, sendAgeMs: 900, receiveAgeMs: 40 },
+      { localPort: 11434, peer: '[::ffff:10.0.0.9]', peerPort: 5001, sent: 7, received: 8, pieces: 0, sendAgeMs: 1, receiveAgeMs: 2 },
     ]);
   });
 
@@ -49,6 +49,25 @@ describe('what TCP tells of requests', () => {
       saidMs: 3000,
     });
     expect(trafficOf(seen, 11434, (peer) => peer === 4, first.sent).traffic.movedBytes).toBe(0);
+  });
+
+  it('counts the pieces that runners sent since the look before, also on a connection that is new or was made anew', () => {
+    const runner = (peerPort: number, pieces: number) => ({
+      localPort: 4000,
+      peer: 'x',
+      peerPort,
+      sent: 1,
+      received: 1,
+      pieces,
+      sendAgeMs: 1,
+      receiveAgeMs: 1,
+    });
+    const user = { ...runner(1, 900), localPort: 11434 };
+    const first = tokensOf([runner(5, 40), user], 11434, null);
+    expect(first.tokens).toBe(0);
+    const second = tokensOf([runner(5, 52), runner(6, 3), user], 11434, first.pieces);
+    expect(second.tokens).toBe(15);
+    expect(tokensOf([runner(5, 52), runner(6, 2)], 11434, second.pieces).tokens).toBe(2);
   });
 
   it('finds the peers of a port in /proc/net/tcp, established ones only', () => {

@@ -75,6 +75,7 @@ const status: StatusView = {
   loopLateP99Ms: -1,
   health: [{ level: evil, state: evil, text: evil, ageMs: 1 }],
   hotMissing: [evil],
+  wallMs: 1_795_548_765_000,
 };
 const models: ModelsView = {
   nodes: [evil],

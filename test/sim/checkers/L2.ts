@@ -9,7 +9,8 @@ export function watchL2(world: World, epochs: Epochs, elected: (index: number) =
   const { hosts, servers } = world;
   const lastClaim: { me: string; epoch: number; sentAt: number }[] = [];
   const past = new Set<string>();
-  let current = '';
+  let currentNode = '';
+  let currentBoot = 0;
   let currentEpoch = 0;
   const majority = Math.floor(servers.length / 2) + 1;
   // A majority that kept its data remembers the highest epoch for everybody. Without one, gossip, disks and the wall clock are only a good defence.
@@ -27,9 +28,8 @@ export function watchL2(world: World, epochs: Epochs, elected: (index: number) =
       lastClaim[host.index] = { me: call.me, epoch: call.epoch, sentAt };
     },
     turn(host, turn) {
-      if (!turn.acting) return;
+      if (!turn.acting || (host.id === currentNode && host.ownerBoot === currentBoot && turn.lease.epoch === currentEpoch)) return;
       const token = `${turn.lease.epoch}/${host.id}#${host.ownerBoot}`;
-      if (token === current) return;
       if (past.has(token)) fail(world, 'L2', `${host.id} is active again under epoch ${turn.lease.epoch}, after somebody else`);
       if (turn.lease.epoch <= currentEpoch) {
         epochs.regressions += 1;
@@ -41,7 +41,8 @@ export function watchL2(world: World, epochs: Epochs, elected: (index: number) =
           );
       }
       past.add(token);
-      current = token;
+      currentNode = host.id;
+      currentBoot = host.ownerBoot;
       currentEpoch = turn.lease.epoch;
       epochs.elections += 1;
       elected(hosts.indexOf(host));

@@ -11,16 +11,15 @@ const ANSWER_MS_MAX = 13_000;
 export function watchOrders(world: World): Watch {
   const open = world.hosts.map(() => new Map<number, Asked>());
   const heldBy = new Map<string, number>();
-  let epochNow = 0;
   const judge = (node: string, asked: Asked, result: CommandResult) => {
     const { command } = asked;
     if (result.outcome === 'refused' && result.vetoes.length === 0)
       fail(world, 'O3', `${node} refuses ${command.k} without a reason: ${result.text}`);
     if (command.k !== 'switchover' || command.to === '' || result.outcome !== 'done') return;
-    // A record that names the new holder may be seen before that node has its acknowledgement; and the asked node may not have known yet that
-    // the wish was fulfilled already: then the epoch is the one of then.
-    if ((heldBy.get(command.to) ?? 0) < asked.epoch)
-      fail(world, 'O3', `${node} calls the switchover to ${command.to} done, which claimed no epoch from ${asked.epoch} on`);
+    // A record that names the new holder may be seen before that node has its acknowledgement, so claims count. What the asked node knew when it
+    // was asked is the measure: others may have come and gone since, of whom it has not heard.
+    if ((heldBy.get(command.to) ?? 0) <= asked.epoch)
+      fail(world, 'O3', `${node} calls the switchover to ${command.to} done, which claimed no epoch after ${asked.epoch}`);
   };
   return {
     name: 'orders',
@@ -31,16 +30,14 @@ export function watchOrders(world: World): Watch {
       open[host.index]?.clear();
     },
     input(host, input, _call, mono) {
-      if (input.k === 'command') open[host.index]?.set(input.id, { command: input.command, at: mono, epoch: epochNow });
+      if (input.k === 'command')
+        open[host.index]?.set(input.id, { command: input.command, at: mono, epoch: host.agent?.holderEpoch?.() ?? 0 });
     },
     sent(host, { call }) {
       if (call.script === 'cas' && call.mode === 'claim') heldBy.set(host.id, Math.max(heldBy.get(host.id) ?? 0, call.epoch));
     },
     turn(host, turn, mono) {
-      if (turn.acting) {
-        heldBy.set(host.id, Math.max(heldBy.get(host.id) ?? 0, turn.lease.epoch));
-        epochNow = turn.lease.epoch;
-      }
+      if (turn.acting) heldBy.set(host.id, Math.max(heldBy.get(host.id) ?? 0, turn.lease.epoch));
       const asked = open[host.index];
       for (const effect of turn.effects) {
         if (effect.k !== 'commandResult') continue;

@@ -14,7 +14,7 @@ function rosterIn(snap: Snap): Seen | null {
 /** Watches the roster (R1). */
 export function watchRoster(world: World): Watch {
   const newest: (Seen | null)[] = world.hosts.map(() => null);
-  const lastMeta = world.hosts.map(() => '');
+  const last = world.hosts.map(() => ({ e: '', meta: '' }));
   return {
     name: 'roster',
     moments: [world.endMs - 1],
@@ -28,11 +28,13 @@ export function watchRoster(world: World): Watch {
     started(host) {
       const { roster } = host.disk;
       newest[host.index] = roster === null ? null : { version: roster.version, epoch: roster.epoch, nodes: roster.nodes };
-      lastMeta[host.index] = '';
+      last[host.index] = { e: '', meta: '' };
     },
     input(host, input) {
-      if (input.k !== 'reply' || lastMeta[host.index] === `${input.snap.e}${input.snap.meta}`) return;
-      lastMeta[host.index] = `${input.snap.e}${input.snap.meta}`;
+      if (input.k !== 'reply') return;
+      const { e, meta } = input.snap;
+      if (last[host.index]?.e === e && last[host.index]?.meta === meta) return;
+      last[host.index] = { e, meta };
       const seen = rosterIn(input.snap);
       const before = newest[host.index] ?? null;
       if (seen === null) return;

@@ -33,6 +33,24 @@ export const COMPOSITION_MUTANTS: readonly Mutant[] = [
     kind: 'core',
   },
   {
+    id: 'G3',
+    what: 'an indirect probe never clears anybody',
+    patches: [
+      { file: 'membership/suspicion.ts', find: '  if (ack === true) {\n', replace: '  if (ack === true && node === d.config.node) {\n' },
+    ],
+    filter: { mode: 'storm', preset: 'fast', servers: 1 },
+    seeds: 60,
+    kind: 'core',
+  },
+  {
+    id: 'G4',
+    what: 'the answer of a helper counts for the suspect, whatever it says',
+    patches: [{ file: 'membership/suspicion.ts', find: '  if (ack === true) {\n', replace: '  if (ack !== null) {\n' }],
+    filter: { mode: 'storm', preset: 'fast', servers: 1 },
+    seeds: 60,
+    kind: 'core',
+  },
+  {
     id: 'C1',
     what: 'the lease is not told that the fence is lost',
     patches: [{ file: 'step.ts', find: "  if (kind !== 'nft') lease(d, { k: 'fenceLost' }, now);\n", replace: '' }],

@@ -1,7 +1,9 @@
-// Looks for the seed that catches a mutant.
+// Looks for the seed, or the value of a property, that catches a mutant.
+import fc from 'fast-check';
 import { runCampaign } from '../campaign.ts';
 import { NO_FILTER } from '../plan.ts';
 import { type Mutant, makeMutant } from './mutant.ts';
+import { type Property, propertyOf } from './properties.ts';
 
 /** How a mutant fared. */
 export type Hunted = {
@@ -22,6 +24,7 @@ export async function hunt(mutant: Mutant): Promise<Hunted> {
   const begun = performance.now();
   const { core, remove } = makeMutant(mutant);
   try {
+    if (mutant.property !== undefined) return await drawFor(mutant, mutant.property, core, begun);
     const filter = { ...NO_FILTER, ...mutant.filter };
     const tally = await runCampaign({
       core,
@@ -47,4 +50,22 @@ export async function hunt(mutant: Mutant): Promise<Hunted> {
   } finally {
     remove();
   }
+}
+
+async function drawFor({ id, what, seeds }: Mutant, name: Property, core: string, begun: number): Promise<Hunted> {
+  const result = await fc.check(await propertyOf(name, core), { seed: FIRST_SEED, numRuns: seeds });
+  // A property answers; one that throws met a bad patch.
+  if (result.errorInstance instanceof Error && !result.errorInstance.message.startsWith('Property failed by returning false'))
+    throw new Error(`mutant ${id} does not run: ${result.errorInstance.message}`);
+  const invariant = result.failed ? `property ${name}` : '';
+  const text = result.failed ? `value ${result.numRuns}: ${JSON.stringify(result.counterexample)}` : '';
+  return {
+    id,
+    what,
+    caught: result.failed,
+    seeds: result.numRuns,
+    invariant,
+    text,
+    seconds: Math.round((performance.now() - begun) / 100) / 10,
+  };
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { type AgentKind, PRODUCTION_CORE } from '../agents.ts';
 import type { Filter } from '../plan.ts';
+import type { Property } from './properties.ts';
 
 /** One replacement in one file of src/core. `find` must stand there exactly once. */
 export type Patch = { readonly file: string; readonly find: string; readonly replace: string };
@@ -20,6 +21,8 @@ export type Mutant = {
   /** It must be caught within so many seeds. */
   readonly seeds: number;
   readonly kind?: AgentKind;
+  /** The property that it breaks; null or absent = a checker of the simulator finds it. */
+  readonly property?: Property;
 };
 
 /** A mutant's own copy of the core. */

@@ -66,6 +66,42 @@ export const OPERATOR_MUTANTS: readonly Mutant[] = [
     kind: 'core',
   },
   {
+    id: 'P8',
+    what: 'a planned switchover stays planned after it has begun, and runs again',
+    patches: [
+      {
+        file: 'schedule.ts',
+        find: "  changeSettings(d, { k: 'unschedule' });\n  d.lastYield = {",
+        replace: '  d.lastYield = {',
+      },
+    ],
+    filter: FILTER,
+    seeds: 120,
+    kind: 'core',
+  },
+  {
+    id: 'P9',
+    what: 'a restart forgets what was planned',
+    patches: [
+      {
+        file: 'create.ts',
+        find: '    settings: saved?.settings ?? NO_SETTINGS,\n',
+        replace: '    settings: { ...(saved?.settings ?? NO_SETTINGS), schedule: null },\n',
+      },
+    ],
+    filter: FILTER,
+    seeds: 240,
+    kind: 'core',
+  },
+  {
+    id: 'P10',
+    what: 'a planned switchover runs before its time',
+    patches: [{ file: 'schedule.ts', find: 'now.wall < plan.atMs) return null', replace: 'now.wall + 3000 < plan.atMs) return null' }],
+    filter: FILTER,
+    seeds: 120,
+    kind: 'core',
+  },
+  {
     id: 'R1',
     what: 'who is not in the roster claims all the same',
     patches: [
