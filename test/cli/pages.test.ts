@@ -7,32 +7,18 @@ import type { Command } from 'commander';
 import { afterAll, describe, expect, test } from 'vitest';
 import { wholeProgram } from '../../src/cli/main.ts';
 import { registry } from '../../src/cli/registry.ts';
+import { hasPlaceholder, isForm, linesOf, pages, textOf, wordsOf } from './doc-lines.ts';
 import { agentctl } from './run.ts';
 
 const docs = new URL('../../docs/', import.meta.url);
-const text = (page: string) => readFileSync(new URL(page, docs), 'utf8');
-const pages = [...readdirSync(docs).filter((name) => name.endsWith('.md')), '../README.md', '../README.zh.md'];
-const words = (line: string) => line.trim().split(/\s+(?![^(]*\))/);
-
-/** Lines of code blocks, and what stands in backquotes. */
-function linesOf(page: string): readonly string[] {
-  const blocks = [...text(page).matchAll(/^ {4,}(agentctl [^\n]*(?:\\\n[^\n]*)*)/gm)].map((match) => match[1] ?? '');
-  const inline = [
-    ...text(page)
-      .replaceAll('\n', ' ')
-      .matchAll(/`(agentctl [a-z][^`]*)`/g),
-  ].map((match) => match[1] ?? '');
-  return [...blocks, ...inline].map((line) => line.replaceAll(/\\\n\s*/g, '').replace(/\s+(#|>).*$/, ''));
-}
+const text = textOf;
+const words = wordsOf;
 
 /** `agentctl pki` in a sentence: the name of a command, whose subcommands or required options the sentence leaves out. */
 const isName = (line: string) =>
   words(line)
     .slice(1)
     .every((word) => !word.startsWith('-')) && words(line).length <= 3;
-
-/** With brackets, bars or dots it is a form, not a line that somebody types as it stands. */
-const isForm = (line: string) => /[[\]|\\…]|\.\.\./.test(line);
 
 /** The line's words, as commander takes them, without doing anything. */
 async function parsed(line: string): Promise<string> {
@@ -50,12 +36,9 @@ async function parsed(line: string): Promise<string> {
   );
 }
 
-// These stand for values: N, S, D, TIME and BYTES in texts that name an option.
-const placeholder = /\s(N|S|D|TIME|BYTES|PART|SHELL|LEVEL)\b/;
-
 describe.each(pages.filter((page) => linesOf(page).length > 0))('%s', (page) => {
   test.each(linesOf(page))('%s', async (line) => {
-    if (!isForm(line) && !placeholder.test(line) && !isName(line)) {
+    if (!isForm(line) && !hasPlaceholder(line) && !isName(line)) {
       const problem = await parsed(line);
       // A sentence may leave out what is required besides; a line of a block may not.
       if (problem === '' || !/^error: required option/.test(problem) || text(page).includes(`    ${line}\n`))

@@ -1,5 +1,6 @@
 // Who answers for the address on the wire, as a standby sees it: a host gets no answer to its own question, so the holder does not ask.
-// Two MACs are a split brain; that is why the probe neither stops at the first answer nor asks only once.
+// Two MACs are a split brain; that is why the probe neither stops at the first answer nor asks only once. But a look lasts up to a second, and one
+// in whose middle the address moves has seen both owners too: two MACs are told only when a second look, at once, sees two as well.
 import { type ChildProcess, execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
@@ -27,7 +28,7 @@ export function watchArp(options: {
   let child: ChildProcess | null = null;
   let next: NodeJS.Timeout | undefined;
 
-  function ask(): void {
+  function ask(again = false): void {
     const args = ['-b', '-c', '2', '-w', '1', '-I', options.interface, options.address];
     child = execFile(
       options.program ?? 'arping',
@@ -37,9 +38,15 @@ export function watchArp(options: {
         child = null;
         if (!on) return;
         // Exit code 1 is "not every question was answered"; anything else is no observation at all.
-        if (error === null || error.code === 1) options.sink({ k: 'wire', macs: macsOf(out), own: ownMac(options.interface) });
+        const looked = error === null || error.code === 1;
+        const macs = macsOf(out);
+        if (looked && macs.length > 1 && !again) {
+          ask(true);
+          return;
+        }
+        if (looked) options.sink({ k: 'wire', macs, own: ownMac(options.interface) });
         clearTimeout(next);
-        next = setTimeout(ask, error !== null && error.code !== 1 ? PERIOD_MS : 0);
+        next = setTimeout(ask, looked ? 0 : PERIOD_MS);
       },
     );
     child.stdin?.end();

@@ -30,8 +30,7 @@ export const CALLS_ONLY: ChannelOptions = { 'grpc.keepalive_time_ms': 5_000 };
 
 /** The listener of peers and operators. */
 export const SERVER_OPTIONS: ChannelOptions = {
-  // Who dialled pings often and dials again after a cut; this only rids the listener of what nobody will use any more.
-  'grpc.keepalive_time_ms': 5_000,
+  'grpc.keepalive_time_ms': 1_000,
   'grpc.keepalive_timeout_ms': 600,
   'grpc.enable_channelz': 0,
   'grpc.max_receive_message_length': MESSAGE_MAX_BYTES,

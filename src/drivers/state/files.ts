@@ -79,7 +79,8 @@ export function openState(opts: {
   let history = readHistory(historyPath);
   write(claimPath, claimOf(opts.handedOn?.epoch ?? 0), 0o640);
   const add = (entries: readonly HistoryEntry[]): void => {
-    const fresh = entries.filter((entry) => !history.some((known) => isSameEvent(known, entry)));
+    const fresh: HistoryEntry[] = [];
+    for (const entry of entries) if (![...history, ...fresh].some((known) => isSameEvent(known, entry))) fresh.push(entry);
     if (fresh.length === 0) return;
     history = inOrder([...history, ...fresh]);
     appendFile(historyPath, fresh.map((entry) => `${JSON.stringify(entry)}\n`).join(''), { mode: 0o640 }, (error) => {
