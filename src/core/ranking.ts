@@ -3,7 +3,7 @@ import type { Member, NodeView } from './membership/types.ts';
 import type { NodeId } from './types.ts';
 
 /** What the order of heirs looks at. */
-export type HeirView = Pick<NodeView, 'candidate' | 'vetoes' | 'youngMs' | 'unfit' | 'backoffMs' | 'hot' | 'priority' | 'load'>;
+export type HeirView = Pick<NodeView, 'candidate' | 'vetoes' | 'youngMs' | 'unfit' | 'backoffMs' | 'hot' | 'bytesBehind' | 'priority' | 'load'>;
 
 /** One node in the order of heirs. */
 export type Candidate = { readonly node: NodeId; readonly view: HeirView };
@@ -47,7 +47,7 @@ export function vetoesOf(f: Fitness): string[] {
   return vetoes;
 }
 
-/** Order of heirs: fit, hot, then priority, then load, then id. Eligible before the rest, and before those that keep losing the role. */
+/** Order of heirs: fit, hot, with the least left to copy, then priority, then load, then id. Eligible before the rest, and before those that keep losing the role. */
 function compareHeirs(a: Candidate, b: Candidate): number {
   const eligible = (c: Candidate) => (c.view.vetoes.length === 0 ? 0 : 1);
   return (
@@ -56,6 +56,7 @@ function compareHeirs(a: Candidate, b: Candidate): number {
     Number(a.view.unfit) - Number(b.view.unfit) ||
     Number(a.view.backoffMs > 0) - Number(b.view.backoffMs > 0) ||
     b.view.hot - a.view.hot ||
+    a.view.bytesBehind - b.view.bytesBehind ||
     b.view.priority - a.view.priority ||
     a.view.load - b.view.load ||
     (a.node < b.node ? -1 : 1)

@@ -85,7 +85,7 @@ export function ownView(s: CoreState, now: Now): NodeView {
     ollamaAgeMs: ageMs(s.verdict.at, now.mono),
     modelsComplete: active || s.plan === null ? complete : s.plan.modelsComplete,
     modelsTotal: active || s.plan === null ? own.length : s.plan.modelsTotal,
-    bytesBehind: active ? 0 : (s.plan?.bytesBehind ?? 0),
+    bytesBehind: heir.bytesBehind,
     hot: heir.hot,
     hotWanted: s.hot.report.wanted,
     loaded: hotModelsOf(s.health?.loaded ?? []).slice(0, LOADED_MAX),
@@ -118,6 +118,8 @@ function heirView(s: CoreState, now: Now): HeirView {
     candidate: s.config.candidate && !s.left,
     priority: s.config.priority,
     hot: s.hot.report.hot,
+    // The plan outlives the active from which it was made: what was not copied by then is still missing.
+    bytesBehind: s.leaseDesired.acting ? 0 : (s.plan?.bytesBehind ?? 0),
     unfit: s.verdict.unfit,
     load: s.load.load,
     youngMs: youngMsOf(s.lease, now),
