@@ -1,6 +1,6 @@
 import { symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { connect } from 'node:tls';
+import { connect, type TLSSocket } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { nodeOfCertificate } from '../../../src/drivers/transfer/identity.ts';
 import type { BlobAddress, TlsMaterial } from '../../../src/drivers/transfer/messages.ts';
@@ -38,6 +38,28 @@ describe('serving blobs', () => {
     const server = await serving('gpu1', [blob]);
     expect(await speak(server.address, await authority.issue(names), get(blob.digest))).toHaveLength(0);
     expect(server.events.join()).toContain('refused');
+  });
+
+  it('refuses a node that has sixteen connections already, and no other node for that', async () => {
+    const blob = makeBlob(100);
+    const server = await serving('gpu1', [blob], ['me', 'gpu2']);
+    const [me, other] = [await identity('me'), await identity('gpu2')];
+    const open = await Promise.all(
+      Array.from(
+        { length: 16 },
+        () =>
+          new Promise<TLSSocket>((resolve) => {
+            const socket = connect({ ...server.address, ...me, checkServerIdentity: () => undefined });
+            // An answer shows that the server has counted it.
+            socket.once('secureConnect', () => socket.write(get(blob.digest)));
+            socket.once('data', () => resolve(socket));
+          }),
+      ),
+    );
+    expect(await speak(server.address, me, get(blob.digest))).toHaveLength(0);
+    expect(server.events.join()).toContain('refused');
+    expect((await speak(server.address, other, get(blob.digest))).length).toBeGreaterThan(0);
+    for (const socket of open) socket.destroy();
   });
 
   it('refuses a certificate of another authority, and a client without one', async () => {
