@@ -64,10 +64,14 @@ test('explain and status show each level with its own state', async () => {
 test('explain gives the sentence behind a trouble that moves nothing', async () => {
   const holder = await allHot(lab);
   await fault(holder, '/fault', { vramRatio: 0.7 });
-  await ask(holder, 'vram-short');
-  const { stdout } = await holder.agentctl(['explain', holder.name]);
-  expect(stdout).toContain('graphics memory short: one:latest has 70 % of its weights in graphics memory, 100 % before');
-  await clear(lab, holder);
+  try {
+    await ask(holder, 'vram-short');
+    const { stdout } = await holder.agentctl(['explain', holder.name]);
+    // All of them have; the one that was loaded first is named.
+    expect(stdout).toMatch(/graphics memory short: (one|two|three):latest has 70 % of its weights in graphics memory, 100 % before/);
+  } finally {
+    await clear(lab, holder);
+  }
 }, 30_000);
 
 test('a drain moves the role before Ollama is stopped, and its stop then moves nothing', async () => {
