@@ -43,7 +43,12 @@ const redisServer = z.strictObject({
 const node = z.strictObject({
   id: label.optional().describe('Name of this node, unique in the cluster. Default: the host name up to its first dot.'),
   address: address.optional().describe('Address of this node. Default: the one listed for its id in `cluster.nodes` or `redis.voters`.'),
-  priority: z.int().min(-1000).max(1000).default(0).describe('Higher is preferred as heir, after fitness, loaded models and what is left to copy.'),
+  priority: z
+    .int()
+    .min(-1000)
+    .max(1000)
+    .default(0)
+    .describe('Higher is preferred as heir, after fitness, loaded models and what is left to copy.'),
   nofailover: z.boolean().default(false).describe('true: this node never becomes active.'),
 });
 

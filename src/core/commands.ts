@@ -37,7 +37,7 @@ export function takeCommand(d: Draft, id: number, command: Extract<Command, { k:
     return null;
   }
   // Also a holder that stood still: what it reads next was said before this order, and may call it done that somebody else had the role since.
-  if (holder === self && (d.lease.phase.tag !== 'active' || !desiredOf(d.lease, now).acting)) {
+  if (holder === self && !desiredOf(d.lease, now).acting) {
     answer(d, id, 'refused', 'no switchover', { vetoes: [`${self} does not act under epoch ${epoch} any more; ask again`], epoch });
     return null;
   }

@@ -3,7 +3,10 @@ import type { Member, NodeView } from './membership/types.ts';
 import type { NodeId } from './types.ts';
 
 /** What the order of heirs looks at. */
-export type HeirView = Pick<NodeView, 'candidate' | 'vetoes' | 'youngMs' | 'unfit' | 'backoffMs' | 'hot' | 'bytesBehind' | 'priority' | 'load'>;
+export type HeirView = Pick<
+  NodeView,
+  'candidate' | 'vetoes' | 'youngMs' | 'unfit' | 'backoffMs' | 'hot' | 'bytesBehind' | 'priority' | 'load'
+>;
 
 /** One node in the order of heirs. */
 export type Candidate = { readonly node: NodeId; readonly view: HeirView };

@@ -1,7 +1,8 @@
 // The agentctl lines of the pages for operators: what stands in code blocks and in backquotes.
 import { readdirSync, readFileSync } from 'node:fs';
 
-const docs = new URL('../../docs/', import.meta.url);
+/** The folder of the pages. */
+export const docs = new URL('../../docs/', import.meta.url);
 
 /** All pages: docs/*.md and the two READMEs, relative to docs/. */
 export const pages = [...readdirSync(docs).filter((name) => name.endsWith('.md')), '../README.md', '../README.zh.md'];
@@ -22,6 +23,3 @@ export const wordsOf = (line: string) => line.trim().split(/\s+(?![^(]*\))/);
 
 /** With brackets, bars or dots it is a form, not a line that somebody types as it stands. */
 export const isForm = (line: string) => /[[\]|\\…]|\.\.\./.test(line);
-
-/** These words stand for values. */
-export const hasPlaceholder = (line: string) => /\s(N|S|D|NODE|NAME|FILE|TIME|BYTES|PART|SHELL|LEVEL|DIRECTORY)\b/.test(line);

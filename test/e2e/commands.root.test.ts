@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { hasPlaceholder, isForm, linesOf, pages, wordsOf } from '../cli/doc-lines.ts';
+import { isForm, linesOf, pages, wordsOf } from '../cli/doc-lines.ts';
 import { writeModel } from '../fake-ollama/store.ts';
 import { waitHealthy } from '../lab/cluster.ts';
 import type { CtlOutcome, Host } from '../lab/host.ts';
@@ -129,7 +129,6 @@ test('moves: planned, to a node, drained and back, by force, and a node that lea
   const from = await holder();
   if (from.name === 'gpu1') await from.agentctl(['switchover', '--to', 'gpu3']);
   // Straight back would be refused: a former holder waits for a second.
-  await lab.host('gpu1').agentctl(['status']);
   await expect.poll(async () => (await type(await standby('gpu1'), 'agentctl switchover --to gpu1')).code, { timeout: 20_000 }).toBe(0);
   expect((await waitHealthy(lab)).holder).toBe('gpu1');
   await expectDone(lab.host('gpu1'), 'agentctl drain', ['--deadline', '1s']);
@@ -172,6 +171,9 @@ const elsewhere: Readonly<Record<string, string>> = {
   'agentctl pki issue --renew': '../cli/pki.test.ts',
   'agentctl pki issue --dir /root/ollama-ha-pki --operator ann --out /root/ollama-ha-pki/ann': '../cli/pki.test.ts',
 };
+
+// These words stand for values that only the reader knows.
+const hasPlaceholder = (line: string) => /\s(N|S|D|NODE|NAME|FILE|TIME|BYTES|PART|SHELL|LEVEL|DIRECTORY)\b/.test(line);
 
 test('no page shows a line that nobody runs', () => {
   const shown = new Map(pages.flatMap((page) => linesOf(page).map((line) => [line, page] as const)));

@@ -80,7 +80,10 @@ export function openState(opts: {
   write(claimPath, claimOf(opts.handedOn?.epoch ?? 0), 0o640);
   const add = (entries: readonly HistoryEntry[]): void => {
     const fresh: HistoryEntry[] = [];
-    for (const entry of entries) if (![...history, ...fresh].some((known) => isSameEvent(known, entry))) fresh.push(entry);
+    for (const entry of entries) {
+      const isKnown = (known: HistoryEntry) => isSameEvent(known, entry);
+      if (!history.some(isKnown) && !fresh.some(isKnown)) fresh.push(entry);
+    }
     if (fresh.length === 0) return;
     history = inOrder([...history, ...fresh]);
     appendFile(historyPath, fresh.map((entry) => `${JSON.stringify(entry)}\n`).join(''), { mode: 0o640 }, (error) => {

@@ -69,14 +69,12 @@ export function fetch(
   return transfer.fetchBlob({ digest: blob.digest, sizeBytes: blob.bytes.length, file, sources, progress, signal });
 }
 
-/** A wire to `target` that does something after so many bytes came back: `cut` ends it, `stall` sends no more. Once, then it is sound. */
-export async function wire(target: BlobAddress, afterBytes: number, fault: 'cut' | 'stall', times = 1): Promise<BlobAddress> {
-  let left = times;
+/** A listener that joins each client to `target`; `joined` decides what passes between them. */
+async function relay(target: () => BlobAddress, joined: (client: Socket, upstream: Socket) => void): Promise<BlobAddress> {
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
-    const upstream = connect(target.port, target.host);
-    const faulty = left-- > 0;
-    let passed = 0;
+    const { host, port } = target();
+    const upstream = connect(port, host);
     for (const socket of [client, upstream]) {
       sockets.add(socket);
       socket.on('error', () => undefined);
@@ -85,13 +83,7 @@ export async function wire(target: BlobAddress, afterBytes: number, fault: 'cut'
         upstream.destroy();
       });
     }
-    client.pipe(upstream, { end: false });
-    upstream.on('data', (chunk) => {
-      passed += chunk.length;
-      if (!faulty || passed < afterBytes) client.write(chunk);
-      else if (fault === 'cut') client.end(() => upstream.destroy());
-      else upstream.pause();
-    });
+    joined(client, upstream);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => {
@@ -101,34 +93,37 @@ export async function wire(target: BlobAddress, afterBytes: number, fault: 'cut'
   return { host: '127.0.0.1', port: (server.address() as AddressInfo).port };
 }
 
+/** A wire to `target` that does something after so many bytes came back: `cut` ends it, `stall` sends no more. Once, then it is sound. */
+export function wire(target: BlobAddress, afterBytes: number, fault: 'cut' | 'stall', times = 1): Promise<BlobAddress> {
+  let left = times;
+  return relay(
+    () => target,
+    (client, upstream) => {
+      const faulty = left-- > 0;
+      let passed = 0;
+      client.pipe(upstream, { end: false });
+      upstream.on('data', (chunk) => {
+        passed += chunk.length;
+        if (!faulty || passed < afterBytes) client.write(chunk);
+        else if (fault === 'cut') client.end(() => upstream.destroy());
+        else upstream.pause();
+      });
+    },
+  );
+}
+
 /** A sound wire to `target` that counts the connections made over it, and the bytes that came back. */
 export async function counted(
   target: () => BlobAddress,
 ): Promise<BlobAddress & { readonly bytes: () => number; readonly connections: () => number }> {
-  const sockets = new Set<Socket>();
   let [bytes, connections] = [0, 0];
-  const server = createServer((client) => {
-    const { host, port } = target();
-    const upstream = connect(port, host);
+  const address = await relay(target, (client, upstream) => {
     connections += 1;
-    for (const socket of [client, upstream]) {
-      sockets.add(socket);
-      socket.on('error', () => undefined);
-      socket.on('close', () => {
-        client.destroy();
-        upstream.destroy();
-      });
-    }
     client.pipe(upstream);
     upstream.pipe(client);
     upstream.on('data', (chunk) => {
       bytes += chunk.length;
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  });
-  return { host: '127.0.0.1', port: (server.address() as AddressInfo).port, bytes: () => bytes, connections: () => connections };
+  return { ...address, bytes: () => bytes, connections: () => connections };
 }
