@@ -131,7 +131,7 @@ test('every make line names a target and variables that exist', () => {
 const others = ['apt-get', 'arping', 'chmod', 'chown', 'grpcurl', 'haproxy', 'install', 'ip', 'scp', 'ssh', 'systemctl'];
 
 // First words of what `agentctl status` prints, in transcripts.
-const printed = ['cluster', 'vip', 'keepalived', 'redis', 'asked'];
+const printed = ['cluster', 'vip', 'keepalived', 'redis', 'ollama', 'asked'];
 
 test('every other line of the pages begins with a program that is known here', () => {
   const found = pages.flatMap((page) =>
